@@ -1,0 +1,131 @@
+"""The one clock that everything in the emulator waits on.
+
+Two kinds of waiting exist. SageMaker's own schedule (a ping every 60 s, a stream of 30 minutes)
+runs on `Clock.now` and may be scaled. Patience with somebody else's real speed (a container that
+has 250 ms to accept) runs on `Clock.unscaled`, because a container does not get faster when the
+emulator's time does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time and waits for it."""
+
+    def now(self) -> float:
+        """Seconds on this clock, from an arbitrary start, never going back."""
+
+    def utc(self) -> float:
+        """Seconds since the epoch, as SigV4 needs them: wall time, never scaled."""
+
+    async def sleep_until(self, deadline: float) -> None:
+        """Return once `now()` has reached `deadline`, a value of `now()`."""
+
+    @property
+    def unscaled(self) -> Clock:
+        """The clock to measure other parties by."""
+
+
+class RealClock:
+    """Wall time."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def utc(self) -> float:
+        return time.time()
+
+    async def sleep_until(self, deadline: float) -> None:
+        await asyncio.sleep(max(0.0, deadline - self.now()))
+
+    @property
+    def unscaled(self) -> Clock:
+        return self
+
+
+class ScaledClock:
+    """Time that runs `scale` times as fast as the wall's (`--time-scale`).
+
+    Args:
+        scale: emulated seconds for one real second; more than 0.
+    """
+
+    def __init__(self, scale: float) -> None:
+        if not scale > 0:
+            raise ValueError(f"time scale must be more than 0, not {scale}")
+        self.scale = scale
+        self._real = RealClock()
+        self._start = self._real.now()
+
+    def now(self) -> float:
+        return (self._real.now() - self._start) * self.scale
+
+    def utc(self) -> float:
+        return self._real.utc()
+
+    async def sleep_until(self, deadline: float) -> None:
+        await asyncio.sleep(max(0.0, deadline - self.now()) / self.scale)
+
+    @property
+    def unscaled(self) -> Clock:
+        return self._real
+
+
+class ManualClock:
+    """Time that moves only when a test moves it.
+
+    Args:
+        utc: seconds since the epoch at `now() == 0`; the wall's time unless given.
+    """
+
+    def __init__(self, *, utc: float | None = None) -> None:
+        self._now = 0.0
+        self._epoch = time.time() if utc is None else utc
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        return self._now
+
+    def utc(self) -> float:
+        return self._epoch + self._now
+
+    async def sleep_until(self, deadline: float) -> None:
+        if deadline <= self._now:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (deadline, next(self._order), woken))
+        await woken
+
+    async def advance(self, seconds: float) -> None:
+        """Move on by `seconds`, waking each sleeper in order at its own time.
+
+        What a sleeper sends over a socket may be answered after this returns: a test that counts
+        on the answer moves on in steps and waits for it.
+
+        Raises:
+            ValueError: `seconds` is negative.
+        """
+        if seconds < 0:
+            raise ValueError(f"a clock cannot go back, not by {-seconds:g} s either")
+        target = self._now + seconds
+        while self._sleepers and self._sleepers[0][0] <= target:
+            deadline, _, woken = heapq.heappop(self._sleepers)
+            self._now = max(self._now, deadline)
+            if not woken.done():
+                woken.set_result(None)
+                # What wakes may sleep again before `target`: let it run first.
+                for _ in range(10):
+                    await asyncio.sleep(0)
+        self._now = target
+
+    @property
+    def unscaled(self) -> Clock:
+        return self

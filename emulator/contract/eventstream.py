@@ -1,0 +1,225 @@
+"""The event stream on the wire: messages to bytes, and bytes in any pieces to messages (W3).
+
+A message is the total length, the length of the headers and the CRC-32 of both (12 bytes, the
+prelude), the headers, the payload, and the CRC-32 of all that precedes it; numbers are big-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+from emulator.contract.eventstream_errors import (
+    DuplicateHeader,
+    EventStreamError,
+    HeadersTooLong,
+    InvalidHeader,
+    InvalidLength,
+    MessageChecksumMismatch,
+    PayloadTooLong,
+    PreludeChecksumMismatch,
+    TruncatedMessage,
+)
+from emulator.contract.eventstream_headers import (
+    DEFAULT_LIMITS,
+    HeaderValue,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Limits,
+    Timestamp,
+    decode_headers,
+    encode_headers,
+)
+
+__all__ = [
+    "Decoder",
+    "DuplicateHeader",
+    "EventStreamError",
+    "HeaderValue",
+    "HeadersTooLong",
+    "Int8",
+    "Int16",
+    "Int32",
+    "Int64",
+    "InvalidHeader",
+    "InvalidLength",
+    "Limits",
+    "Message",
+    "MessageChecksumMismatch",
+    "PayloadTooLong",
+    "PreludeChecksumMismatch",
+    "Timestamp",
+    "TruncatedMessage",
+    "decode_headers",
+    "encode_headers",
+]
+
+_PRELUDE = struct.Struct(">III")
+_LENGTHS = struct.Struct(">II")
+_CRC = struct.Struct(">I")
+_OVERHEAD = _PRELUDE.size + _CRC.size
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event-stream message (W3).
+
+    Args:
+        headers: values by name, in their order on the wire.
+        payload: the bytes after the headers.
+    """
+
+    headers: Mapping[str, HeaderValue]
+    payload: bytes = b""
+
+    def encode(self, limits: Limits = DEFAULT_LIMITS) -> bytes:
+        """The message's bytes.
+
+        Raises:
+            InvalidHeader: a header that the format cannot carry.
+            HeadersTooLong: more than `limits.header_bytes`.
+            PayloadTooLong: more than `limits.payload_bytes`.
+        """
+        headers = encode_headers(self.headers, limits)
+        if len(self.payload) > limits.payload_bytes:
+            raise PayloadTooLong(
+                f"the payload has {len(self.payload)} bytes, the limit is {limits.payload_bytes}"
+            )
+        total = _OVERHEAD + len(headers) + len(self.payload)
+        lengths = _LENGTHS.pack(total, len(headers))
+        prelude_crc = _CRC.pack(crc32(lengths))
+        crc = crc32(self.payload, crc32(headers, crc32(prelude_crc, crc32(lengths))))
+        return b"".join((lengths, prelude_crc, headers, self.payload, _CRC.pack(crc)))
+
+
+class Decoder:
+    """Makes messages of bytes that arrive in any pieces (W3).
+
+    Give it bytes with `receive_data`, then take messages with `next_message` until that returns
+    None; what it holds then is less than one message within the limits. After an error it raises
+    the same error again: a stream has no mark to resume at.
+
+    Args:
+        limits: the sizes that a message may have.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+        self._offset = 0
+        # Total length, headers length and CRC of the message at the front, once it is known.
+        self._prelude: tuple[int, int, int] | None = None
+        self._error: EventStreamError | None = None
+
+    def receive_data(self, data: bytes) -> None:
+        """Take the next bytes of the stream.
+
+        Raises:
+            EventStreamError: the one that was raised before.
+        """
+        if self._error is not None:
+            raise self._error
+        self._buffer += data
+
+    def next_message(self) -> Message | None:
+        """The next whole message, or None when more bytes are needed.
+
+        A message's lengths are checked as soon as its prelude has come, so one that is too long
+        is refused before it is held.
+
+        Raises:
+            PreludeChecksumMismatch, InvalidLength, HeadersTooLong, PayloadTooLong,
+            MessageChecksumMismatch, InvalidHeader, DuplicateHeader: the message is broken.
+        """
+        if self._error is not None:
+            raise self._error
+        if len(self._buffer) < _PRELUDE.size:
+            return None
+        try:
+            prelude = self._prelude
+            if prelude is None:
+                self._prelude = prelude = self._checked_prelude()
+            if len(self._buffer) < prelude[0]:
+                return None
+            message = self._checked_message(*prelude)
+        except EventStreamError as error:
+            raise self._failed(error) from None
+        # Deleting from the front of a bytearray moves its start, not its bytes.
+        del self._buffer[: prelude[0]]
+        self._offset += prelude[0]
+        self._prelude = None
+        return message
+
+    def receive_end(self) -> None:
+        """Note the end of the stream; call it when `next_message` has returned None.
+
+        Raises:
+            TruncatedMessage: the stream ended inside a message.
+            EventStreamError: the one that was raised before.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self._buffer:
+            return
+        expected = (
+            f"{_PRELUDE.size} bytes of a prelude"
+            if self._prelude is None
+            else f"{self._prelude[0]} bytes of a message"
+        )
+        raise self._failed(
+            TruncatedMessage(
+                f"the stream ended after {len(self._buffer)} of {expected}", offset=self._offset
+            )
+        )
+
+    def _failed(self, error: EventStreamError) -> EventStreamError:
+        self._error = error
+        self._buffer = bytearray()
+        return error
+
+    def _checked_prelude(self) -> tuple[int, int, int]:
+        total, header_bytes, crc = _PRELUDE.unpack_from(self._buffer)
+        computed = crc32(self._buffer[: _LENGTHS.size])
+        if crc != computed:
+            raise PreludeChecksumMismatch(
+                f"the prelude's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
+                offset=self._offset,
+            )
+        payload_bytes = total - _OVERHEAD - header_bytes
+        if payload_bytes < 0:
+            raise InvalidLength(
+                f"the total length is {total} bytes, "
+                f"with {header_bytes} bytes of headers it is at least {_OVERHEAD + header_bytes}",
+                offset=self._offset,
+            )
+        if header_bytes > self._limits.header_bytes:
+            raise HeadersTooLong(
+                f"the headers have {header_bytes} bytes, the limit is {self._limits.header_bytes}",
+                offset=self._offset,
+            )
+        if payload_bytes > self._limits.payload_bytes:
+            raise PayloadTooLong(
+                f"the payload has {payload_bytes} bytes, the limit is {self._limits.payload_bytes}",
+                offset=self._offset,
+            )
+        return total, header_bytes, crc
+
+    def _checked_message(self, total: int, header_bytes: int, prelude_crc: int) -> Message:
+        headers_end = _PRELUDE.size + header_bytes
+        payload_end = total - _CRC.size
+        with memoryview(self._buffer) as view, view[_LENGTHS.size : payload_end] as checked:
+            # The checksum covers the prelude too: its first eight bytes make the prelude's own.
+            computed = crc32(checked, prelude_crc)
+            headers = bytes(view[_PRELUDE.size : headers_end])
+            payload = bytes(view[headers_end:payload_end])
+        (crc,) = _CRC.unpack_from(self._buffer, payload_end)
+        if crc != computed:
+            raise MessageChecksumMismatch(
+                f"the message's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
+                offset=self._offset,
+            )
+        return Message(decode_headers(headers, self._limits, offset=self._offset), payload)

@@ -1,0 +1,369 @@
+"""One session of a bidirectional stream, without I/O.
+
+What arrives from either side goes in with the time; what must be done about it comes out, in
+order. The driver owns the sockets and the clock, the session owns the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from emulator.contract.chunks import ChunkChain, ChunkSignatureError, is_end
+from emulator.contract.endings import ABNORMAL, NO_STATUS, error_in_text_frame
+from emulator.contract.errors import StreamError
+from emulator.contract.eventstream import Decoder, EventStreamError, Limits, Message
+from emulator.contract.frames import (
+    Frame,
+    FramesToParts,
+    InvalidPart,
+    Opcode,
+    PartsToFrames,
+    part_from_message,
+)
+from emulator.contract.keepalive import Keepalive, Ping, Unanswered
+from emulator.contract.outputs import (
+    CloseContainer,
+    Ending,
+    EndStream,
+    Output,
+    SendError,
+    SendFrame,
+    SendPart,
+)
+from emulator.contract.settings import ContractSettings
+
+# What an event adds to its payload at most, inside its signed message: headers, lengths, checksums.
+_EVENT_OVERHEAD = Limits().header_bytes + 16
+_LONGEST_DETAIL = 1000
+
+
+class Session:
+    """The rules of one open stream (F1-F7, K1-K3, E1-E7).
+
+    Args:
+        settings: the contract's numbers and choices.
+        chain: verifies the client's signed chunks, seeded with the request's signature (W4).
+        now: when the stream opened, seconds of the emulator's clock.
+    """
+
+    def __init__(self, settings: ContractSettings, chain: ChunkChain, now: float) -> None:
+        self.ending: Ending | None = None
+        self.parts_received = 0
+        self.frames_sent = 0
+        self.frames_received = 0
+        self.parts_sent = 0
+        self._settings = settings
+        self._chain: ChunkChain | None = chain
+        self._expires = now + settings.lifetime
+        self._keepalive = Keepalive(
+            now,
+            interval=settings.ping_interval,
+            limit=settings.missed_pongs,
+            last_wait=settings.last_pong_wait,
+        )
+        self._decoder = Decoder(Limits(payload_bytes=settings.event_bytes + _EVENT_OVERHEAD))
+        self._limits = Limits(payload_bytes=settings.event_bytes)
+        self._to_frames = PartsToFrames(
+            reassemble=settings.reassemble, message_bytes=settings.frame_bytes
+        )
+        self._to_parts = FramesToParts()
+
+    @property
+    def unanswered_pings(self) -> int:
+        """Pings in a row that the container has not answered (K1)."""
+        return self._keepalive.unanswered
+
+    def deadline(self) -> float | None:
+        """When `receive_timeout` wants to be called; None once the session has ended."""
+        if self.ending is not None:
+            return None
+        return min(self._keepalive.deadline(), self._expires)
+
+    # From the client.
+
+    def receive_data(self, data: bytes, *, now: float, utc: float) -> list[Output]:
+        """Bytes of the request's body.
+
+        Args:
+            data: any piece of the event stream.
+            now: seconds of the emulator's clock.
+            utc: seconds since the epoch, for the chunks' dates (W4).
+        """
+        outputs: list[Output] = []
+        if self.ending is not None:
+            return outputs
+        try:
+            self._decoder.receive_data(data)
+            while self.ending is None and (message := self._decoder.next_message()) is not None:
+                self._receive_chunk(message, utc, outputs)
+        except (EventStreamError, ChunkSignatureError, InvalidPart) as error:
+            self._refuse_input(error, outputs)
+        return outputs
+
+    def _receive_chunk(self, chunk: Message, utc: float, outputs: list[Output]) -> None:
+        assert self._chain is not None
+        payload = self._chain.verify(chunk, now=utc)
+        if is_end(payload):
+            self._half_close("closed its input", outputs)
+            return
+        part = part_from_message(self._event(payload))
+        frame = self._to_frames.frame(part)
+        self.parts_received += 1
+        if frame is not None:
+            self.frames_sent += 1
+            # It holds more than this part where a message was reassembled (F4).
+            outputs.append(SendFrame(frame, replace(part, payload=frame.payload)))
+
+    def _event(self, payload: bytes) -> Message:
+        decoder = Decoder(self._limits)
+        decoder.receive_data(payload)
+        try:
+            event = decoder.next_message()
+        except EventStreamError as error:
+            raise InvalidPart(f"inside its signed message, {error}") from error
+        if event is None:
+            raise InvalidPart("its signed message ends before the event inside it does")
+        if extra := len(payload) - int.from_bytes(payload[:4]):
+            raise InvalidPart(
+                f"its signed message holds {extra} bytes after the event; one signed message "
+                "carries one event (W4)"
+            )
+        return event
+
+    def receive_end(self, now: float) -> list[Output]:
+        """END_STREAM on the request."""
+        outputs: list[Output] = []
+        if self.ending is None:
+            try:
+                self._decoder.receive_end()
+            except EventStreamError as error:
+                self._refuse_input(error, outputs)
+            else:
+                self._half_close("ended its request without the signed end of W4", outputs)
+        return outputs
+
+    def receive_reset(self, why: str) -> list[Output]:
+        """The client is gone: RST_STREAM, or its connection was lost.
+
+        Args:
+            why: what was seen, for the developer.
+        """
+        if self.ending is not None:
+            return []
+        self._end(Ending("client", "E3", why))
+        return [CloseContainer(1001, "client disconnected", discard=True)]
+
+    def _half_close(self, what: str, outputs: list[Output]) -> None:
+        # E3: the real service drops whatever is under way, in both directions, and says nothing.
+        self._end(
+            Ending(
+                "client",
+                "E3",
+                f"the client {what}: the WebSocket is closed at once; input that had not been "
+                "delivered and output still to come are lost",
+                hint="close the input only after the last output that you need has arrived",
+            )
+        )
+        outputs.append(CloseContainer(self._settings.half_close_code, discard=True))
+        outputs.append(EndStream())
+
+    def _refuse_input(
+        self, error: EventStreamError | ChunkSignatureError | InvalidPart, outputs: list[Output]
+    ) -> None:
+        # It quotes the client's headers, which may be longer than an error can be.
+        detail = f"event {self.parts_received + 1}: {error}"[:_LONGEST_DETAIL]
+        why = f"the client sent an invalid {detail}"
+        shown = self._settings.invalid_input_error
+        if isinstance(error, ChunkSignatureError):
+            shown = replace(shown, code=error.type)
+            why = f"{why} ({error.detail[:_LONGEST_DETAIL]})"
+        shown = replace(shown, message=shown.message.replace("{detail}", detail))
+        self._end_with_error(
+            Ending("emulator", "F7", why, shown),
+            CloseContainer(1001, "client sent an invalid event"),
+            outputs,
+        )
+
+    # From the container.
+
+    def receive_frame(self, frame: Frame, now: float) -> list[Output]:
+        """A frame of the container's, Close frames excepted."""
+        outputs: list[Output] = []
+        if self.ending is not None:
+            return outputs
+        match frame.opcode:
+            case Opcode.PONG:
+                self._keepalive.receive_pong(frame.payload)
+            case Opcode.PING:
+                # F5. The answer itself is the WebSocket layer's (RFC 6455 5.5.2).
+                pass
+            case _:
+                self._receive_data_frame(frame, outputs)
+        return outputs
+
+    def _receive_data_frame(self, frame: Frame, outputs: list[Output]) -> None:
+        self.frames_received += 1
+        if self._settings.error_frames and frame.opcode is Opcode.TEXT and frame.fin:
+            error = error_in_text_frame(frame.payload)
+            if error is not None:
+                self._end_with_error(
+                    Ending("container", "E4", "the container sent a ModelStreamError frame", error),
+                    CloseContainer(1000),
+                    outputs,
+                )
+                return
+        self.parts_sent += 1
+        outputs.append(SendPart(self._to_parts.part(frame)))
+
+    def receive_close(self, code: int, reason: str) -> list[Output]:
+        """The container's WebSocket ended.
+
+        Args:
+            code: of its Close frame; 1005 where that had none, 1006 where there was no Close
+                frame (E6).
+            reason: of its Close frame.
+        """
+        outputs: list[Output] = []
+        if self.ending is not None:
+            return outputs
+        error: StreamError | None
+        if code == ABNORMAL:
+            error = self._settings.connection_lost_error
+            clause, what = "E6", f"the container's connection ended without a Close frame{reason}"
+        else:
+            error = self._settings.close_policy.error(code, reason)
+            said = "no code" if code == NO_STATUS else str(code)
+            clause = "E2" if error is None else "E1"
+            what = f"received Close {said} ({reason or 'no reason'}) from the container"
+        ending = Ending("container", clause, what, error)
+        if error is None:
+            self._end(ending)
+            outputs.append(EndStream())
+        else:
+            self._end_with_error(ending, None, outputs)
+        return outputs
+
+    def receive_error(self, error: StreamError, why: str) -> list[Output]:
+        """An endpoint that stands in for the container ended its stream with an error (E5).
+
+        Args:
+            error: as it told it.
+            why: for the developer.
+        """
+        outputs: list[Output] = []
+        if self.ending is None:
+            self._end_with_error(Ending("container", "E5", why, error), None, outputs)
+        return outputs
+
+    def receive_metadata_end(self, code: int) -> list[Output]:
+        """A required metadata stream is gone (M3).
+
+        Args:
+            code: as for `receive_close`.
+        """
+        outputs: list[Output] = []
+        if self.ending is None:
+            self._end_with_error(
+                Ending(
+                    "container",
+                    "M3",
+                    f"the metadata stream, which the container requires, ended with {code}",
+                    self._settings.metadata_lost_error,
+                ),
+                CloseContainer(1011, "metadata stream lost"),
+                outputs,
+            )
+        return outputs
+
+    # From the clock and the operator.
+
+    def receive_timeout(self, now: float) -> list[Output]:
+        """Time has reached `deadline()`; ask that again afterwards."""
+        outputs: list[Output] = []
+        if self.ending is not None:
+            return outputs
+        if now >= self._expires:
+            self._expire(outputs)
+            return outputs
+        match self._keepalive.receive_timeout(now):
+            case Ping(payload):
+                outputs.append(SendFrame(Frame(Opcode.PING, payload)))
+            case Unanswered(pings):
+                self._give_up(pings, outputs)
+        return outputs
+
+    def _give_up(self, pings: int, outputs: list[Output]) -> None:
+        error = self._settings.missed_pongs_error
+        self._end_with_error(
+            Ending(
+                "emulator",
+                "K1",
+                f"the container answered none of {pings} consecutive pings",
+                replace(error, message=error.message.replace("{pings}", str(pings))),
+                "a container that is blocked or frozen answers no pings; its endpoint stays in "
+                "service",
+            ),
+            CloseContainer(1011, "keepalive ping timeout", discard=True),
+            outputs,
+        )
+
+    def _expire(self, outputs: list[Output]) -> None:
+        seconds = f"{self._settings.lifetime:g}"
+        error = self._settings.lifetime_error
+        self._end_with_error(
+            Ending(
+                "emulator",
+                "K2",
+                f"the stream lived its longest, {seconds} s",
+                replace(error, message=error.message.replace("{seconds}", seconds)),
+                "open a new stream before that and carry on there",
+            ),
+            CloseContainer(1001, "stream reached its longest duration"),
+            outputs,
+        )
+
+    def end(self, error: StreamError | None, why: str) -> list[Output]:
+        """A fault plan ends the session.
+
+        Args:
+            error: what the client is told (E5); None for a clean end (E2).
+            why: for the developer.
+        """
+        outputs: list[Output] = []
+        if self.ending is not None:
+            return outputs
+        close = CloseContainer(1001, "ended by a fault plan")
+        if error is not None:
+            self._end_with_error(Ending("emulator", "E5", why, error), close, outputs)
+        else:
+            self._end(Ending("emulator", "E2", why))
+            outputs += [close, EndStream()]
+        return outputs
+
+    def shut_down(self) -> list[Output]:
+        """The emulator stops and waits no longer for this session."""
+        outputs: list[Output] = []
+        if self.ending is None:
+            self._end_with_error(
+                Ending("emulator", "E5", "the emulator stopped", self._settings.shutdown_error),
+                CloseContainer(1001, "service is shutting down"),
+                outputs,
+            )
+        return outputs
+
+    def _end(self, ending: Ending) -> None:
+        self.ending = ending
+        # A session is remembered after its end, what it held of the client's input is not.
+        self._chain = None
+        self._decoder = Decoder()
+        self._to_frames = PartsToFrames()
+
+    def _end_with_error(
+        self, ending: Ending, close: CloseContainer | None, outputs: list[Output]
+    ) -> None:
+        assert ending.error is not None
+        self._end(ending)
+        if close is not None:
+            outputs.append(close)
+        outputs.append(SendError(ending.error))
+        outputs.append(EndStream(reset=self._settings.reset_after_error))

@@ -1,0 +1,35 @@
+"""What every test may use: a local CA of the run's own, an echo container, an emulator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator import Config, Emulator
+from fixtures.containers.echo import EchoContainer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the local CA; no test touches the user's own."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIDI_STATE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[EchoContainer]:
+    """A container that sends each frame back."""
+    async with EchoContainer(port=0) as container:
+        yield container
+
+
+@pytest.fixture
+async def emulator(echo: EchoContainer) -> AsyncIterator[Emulator]:
+    """An emulator whose endpoint `echo` is the container `echo`; it has more time than O3 gives."""
+    config = Config(port=0, contract={"accept_seconds": 10.0})
+    async with Emulator({"echo": echo.url}, config=config) as running:
+        yield running
