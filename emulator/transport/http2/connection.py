@@ -1,0 +1,360 @@
+"""A client's HTTP/2 connection: many streams, none of which can disturb another (RFC 9113).
+
+Two rules keep the streams apart. Received bytes are credited to the connection's window on
+arrival and to the stream's window only when its session has taken them, so that a session that
+stalls stops its own client and nobody else. And one writer takes a frame from each stream in turn,
+as far as the stream's window allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+
+from emulator.clock import Clock
+from emulator.transport.http2.protection import Flood, Protection
+from emulator.transport.http2.sender import Sender
+from emulator.transport.http2.settings import Http2Settings
+from emulator.transport.http2.state import server_state
+from emulator.transport.http2.stream import Stream, StreamReset
+
+logger = logging.getLogger("bidi.http2")
+
+READ_SIZE = 256 * 1024
+CLOSE_SECONDS = 1.0
+QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+
+
+class Connection:
+    """Serves one connection until either side ends it.
+
+    Args:
+        reader, writer: the connection after its TLS handshake.
+        settings: limits and windows.
+        serve: answers one request; an exception of its ends that stream alone.
+        stopping: set when the server stops; the connection then sends GOAWAY, takes no new
+            stream and ends when its last stream has.
+        clock: measures the client, so it is never scaled.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        settings: Http2Settings,
+        serve: Callable[[Stream], Awaitable[None]],
+        stopping: asyncio.Event,
+        clock: Clock,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._settings = settings
+        self._serve = serve
+        self._stopping = stopping
+        self._clock = clock
+        self._socket = writer.get_extra_info("socket")
+        self._peer = _address(writer.get_extra_info("peername"))
+        self._streams: dict[int, Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._silences: set[asyncio.Task[None]] = set()
+        self._audible = asyncio.Event()
+        self._audible.set()
+        self._closed = False
+        self._leaving = False
+        self._last_stream = 0
+        self._uncredited = 0
+        self._headers_due: float | None = clock.now() + settings.headers_seconds
+        self._protection = Protection(settings, clock.now())
+        self._h2 = server_state(settings)
+        self._sender = Sender(writer, self._h2, settings.send_buffer)
+
+    async def run(self) -> None:
+        """Serve until the connection ends; returns with every stream's task done."""
+        self._start()
+        sending = asyncio.create_task(self._sender.run(), name=f"http2-send {self._peer}")
+        stopping = asyncio.create_task(self._stop(), name=f"http2-stop {self._peer}")
+        try:
+            await self._read()
+        finally:
+            self._lose("the connection was lost")
+            stopping.cancel()
+            sending.cancel()
+            for silence in self._silences:
+                silence.cancel()
+            await asyncio.gather(
+                sending, stopping, *self._silences, *self._tasks, return_exceptions=True
+            )
+            await self._close()
+
+    def _start(self) -> None:
+        self._h2.initiate_connection()
+        self._sender.credit(self._settings.connection_window - 65_535)
+
+    # Reading.
+
+    async def _read(self) -> None:
+        while not self._closed:
+            try:
+                data = await self._after_silence(await self._next_bytes())
+                if not data:
+                    return
+                self._acknowledge_at_once()
+                for event in self._h2.receive_data(data):
+                    self._receive(event)
+            except OSError:
+                return
+            except ProtocolError as error:
+                # h2 has queued the GOAWAY that RFC 9113 5.4.1 asks for.
+                self._sender.flush()
+                self._log_end(f"{type(error).__name__}: {error}")
+                return
+            except Flood as flood:
+                self._end(ErrorCodes.ENHANCE_YOUR_CALM, str(flood))
+                return
+            self._sender.flush()
+
+    async def _next_bytes(self) -> bytes:
+        # Only a client that owes the rest of a header block is on the clock.
+        if self._h2.incoming_buffer._headers_buffer and self._headers_due is None:
+            self._headers_due = self._clock.now() + self._settings.headers_seconds
+        if self._headers_due is None:
+            return await self._reader.read(READ_SIZE)
+        reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
+        timer = asyncio.ensure_future(self._clock.sleep_until(self._headers_due))
+        try:
+            await asyncio.wait({reading, timer}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                raise Flood(
+                    f"no complete request within {self._settings.headers_seconds:g} s "
+                    "(http2.headers_seconds)"
+                )
+            return reading.result()
+        finally:
+            reading.cancel()
+            timer.cancel()
+
+    def _acknowledge_at_once(self) -> None:
+        # awscrt leaves Nagle's algorithm on: a delayed ACK of ours holds its next part for 40 ms.
+        # Linux forgets the option after use, so it is set again for each read.
+        if QUICKACK is not None:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
+
+    def _receive(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.DataReceived():
+                self._receive_body(event)
+            case h2.events.RequestReceived():
+                self._headers_due = None
+                self._open(event)
+            case h2.events.StreamEnded():
+                if stream := self._streams.get(_id(event.stream_id)):
+                    stream.end_received()
+            case h2.events.StreamReset():
+                self._receive_reset(event)
+            case h2.events.WindowUpdated():
+                if not event.stream_id:
+                    self._sender.wake_all(self._streams.values())
+                elif stream := self._streams.get(event.stream_id):
+                    self._sender.wake(stream)
+            case h2.events.RemoteSettingsChanged():
+                self._protection.receive_control(self._clock.now())
+                self._sender.wake_all(self._streams.values())
+            case h2.events.PingReceived() | h2.events.PriorityUpdated():
+                self._protection.receive_control(self._clock.now())
+            case h2.events.ConnectionTerminated():
+                logger.debug("%s: received GOAWAY %s", self._peer, _code(event.error_code))
+            case _:
+                pass
+
+    def _receive_body(self, event: h2.events.DataReceived) -> None:
+        length = event.flow_controlled_length or 0
+        if not event.data and not event.stream_ended:
+            self._protection.receive_empty_data(self._clock.now())
+        self._uncredited += length
+        if self._uncredited >= self._settings.connection_window // 4:
+            self._sender.credit(self._uncredited)
+            self._uncredited = 0
+        stream = self._streams.get(_id(event.stream_id))
+        # A stream that we have ended may still receive what its client had under way.
+        if stream is not None and not stream.ending and event.data is not None:
+            stream.data_received(event.data, length)
+
+    def _receive_reset(self, event: h2.events.StreamReset) -> None:
+        stream = self._streams.pop(_id(event.stream_id), None)
+        if stream is None:
+            return
+        code = _code(event.error_code)
+        stream.lost(StreamReset("client", f"received RST_STREAM {code}"))
+        self._protection.receive_reset(self._clock.now())
+
+    def _open(self, event: h2.events.RequestReceived) -> None:
+        stream_id = _id(event.stream_id)
+        if self._leaving or len(self._streams) >= self._settings.max_streams:
+            if not self._leaving:
+                logger.warning(
+                    "%s#%d: refused: %d streams are open (http2.max_streams)",
+                    self._peer,
+                    stream_id,
+                    len(self._streams),
+                )
+            self._sender.reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        self._last_stream = stream_id
+        headers = [(str(name), str(value)) for name, value in event.headers or []]
+        stream = Stream(stream_id, headers, self, self._settings, self._peer)
+        self._streams[stream_id] = stream
+        task = asyncio.create_task(self._answer(stream), name=f"stream {self._peer}#{stream_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, stream: Stream) -> None:
+        try:
+            await self._serve(stream)
+        except StreamReset:
+            pass
+        except Exception:
+            logger.exception("%s#%d: the session failed", self._peer, stream.id)
+            stream.reset(ErrorCodes.INTERNAL_ERROR)
+        else:
+            if not stream.ending:
+                # Silence would leave the client waiting for ever.
+                stream.reset(ErrorCodes.INTERNAL_ERROR)
+        finally:
+            await stream.flushed()
+            self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        self._streams.pop(stream.id, None)
+        self._sender.forget(stream)
+        complete = stream.ended and stream.reset_code is None
+        if complete and not stream.request_ended and not self._closed:
+            # RFC 9113 8.1: a complete response needs no more of the request.
+            self._sender.reset(stream.id, ErrorCodes.NO_ERROR)
+
+    # What a stream asks of its connection.
+
+    def send_headers(self, stream_id: int, headers: list[tuple[str, str]]) -> None:
+        """Send response headers now."""
+        self._sender.send_headers(stream_id, headers)
+
+    def wake(self, stream: Stream) -> None:
+        """A stream has something to send."""
+        self._sender.wake(stream)
+
+    def credit(self, stream_id: int, amount: int) -> None:
+        """Open a stream's window by what its session has taken."""
+        self._sender.credit(amount, stream_id)
+
+    def reset(self, stream_id: int, code: ErrorCodes) -> None:
+        """Send RST_STREAM."""
+        self._sender.reset(stream_id, code)
+
+    def goaway(self, code: ErrorCodes) -> None:
+        """Send GOAWAY; open streams go on, new ones are refused."""
+        self._leaving = True
+        self._sender.goaway(self._last_stream, code)
+
+    def go_silent(self, until: asyncio.Event) -> None:
+        """Neither take nor send anything until then, and say nothing about it."""
+        self._audible.clear()
+        self._sender.go_silent(True)
+        silence = asyncio.create_task(self._be_silent(until), name=f"silence {self._peer}")
+        self._silences.add(silence)
+
+    async def _be_silent(self, until: asyncio.Event) -> None:
+        try:
+            await until.wait()
+        finally:
+            self._silences.discard(cast(asyncio.Task[None], asyncio.current_task()))
+            if not self._silences:
+                self._sender.go_silent(False)
+                self._audible.set()
+
+    async def _after_silence(self, data: bytes) -> bytes:
+        """What was read, with what came in silence; nothing where the connection ended in it."""
+        held = [data]
+        while data and not self._audible.is_set():
+            # What the client may send without credit is all that can come.
+            reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
+            audible = asyncio.ensure_future(self._audible.wait())
+            try:
+                await asyncio.wait({reading, audible}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                reading.cancel()
+                audible.cancel()
+                await asyncio.gather(reading, audible, return_exceptions=True)
+            if not reading.cancelled():
+                held.append(data := reading.result())
+        return b"".join(held) if data else b""
+
+    def abort(self) -> None:
+        """Drop the TCP connection with RST."""
+        with contextlib.suppress(OSError):
+            linger = struct.pack("ii", 1, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
+
+    # Ending.
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+        self.goaway(ErrorCodes.NO_ERROR)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._closed = True
+        self._sender.flush()
+        self._writer.close()
+        # A peer that never answers TLS's close_notify must not hold us.
+        await asyncio.sleep(CLOSE_SECONDS)
+        self._writer.transport.abort()
+
+    def _end(self, code: ErrorCodes, why: str) -> None:
+        self._sender.goaway(self._last_stream, code, why)
+        self._log_end(why)
+
+    def _log_end(self, why: str) -> None:
+        logger.warning("%s: connection ended with GOAWAY: %s", self._peer, why)
+
+    def _lose(self, why: str) -> None:
+        self._closed = True
+        for stream in list(self._streams.values()):
+            stream.lost(StreamReset("client", why))
+        self._streams.clear()
+
+    async def _close(self) -> None:
+        self._sender.flush()
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.wait_closed()
+        self._writer.transport.abort()
+
+
+def _id(stream_id: int | None) -> int:
+    assert stream_id is not None
+    return stream_id
+
+
+def _code(code: ErrorCodes | int | None) -> str:
+    return code.name if isinstance(code, ErrorCodes) else f"code {code}"
+
+
+def _address(peername: object) -> str:
+    match peername:
+        case (str(host), int(port), *_):
+            return f"{host}:{port}"
+        case _:
+            return str(peername or "unknown")
