@@ -1,0 +1,102 @@
+"""The `docker` command: run, and its errors in words that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+PROGRAM = "docker"
+
+
+class DockerError(RuntimeError):
+    """Docker cannot do what it was asked; says what is wrong and what to do."""
+
+
+async def docker(
+    *arguments: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None
+) -> str:
+    """Run the docker command to its end; gives what it printed.
+
+    Args:
+        arguments: without the program.
+        seconds: how long it may take.
+        environment: of the command; this process's own unless given.
+
+    Raises:
+        DockerError: there is no docker command, no daemon, or the command failed.
+    """
+    process = await start_docker(*arguments, environment=environment)
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate()
+    except TimeoutError:
+        raise DockerError(
+            f"`docker {arguments[0]}` did not end within {seconds:g} s: is the daemon stuck? "
+            "`docker info` must answer"
+        ) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise DockerError(explain(err.decode(errors="replace"), arguments))
+    return out.decode(errors="replace").strip()
+
+
+async def start_docker(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start the docker command with pipes on its output.
+
+    It is in a session of its own: Ctrl-C is for us, who then stop the container in order.
+
+    Raises:
+        DockerError: there is no docker command.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            PROGRAM,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise DockerError(
+            "there is no `docker` command on PATH: install Docker's command line, or run the "
+            "container yourself and give --endpoint NAME=ws://HOST:PORT"
+        ) from error
+
+
+def explain(said: str, arguments: tuple[str, ...]) -> str:
+    """What Docker's error means, and what to do.
+
+    Args:
+        said: its standard error.
+        arguments: of the command that failed.
+    """
+    text = said.strip()
+    if "Cannot connect to the Docker daemon" in text or "error during connect" in text:
+        return f"no Docker daemon answers: start it, or set DOCKER_HOST ({_short(text)})"
+    if "permission denied" in text and "docker" in text and "sock" in text:
+        return "the Docker daemon may not be used by this user: join the group docker, or use sudo"
+    if found := re.search(r"[Nn]o such (?:image|object): ([^\s:]+(?::\w[^\s:]*)?)", text):
+        return f"there is no image {found[1]} here: build it, or `docker pull {found[1]}`"
+    if found := re.search(r"Bind for (\S+) failed: port is already allocated", text):
+        return f"port {found[1]} is taken by another container: stop it, or choose another port"
+    if found := re.search(r"listen tcp4? (\S+): bind: address already in use", text):
+        return f"port {found[1]} is taken by another process: stop it, or choose another port"
+    if "could not select device driver" in text:
+        return (
+            "Docker sees no GPU: install NVIDIA's container toolkit, or leave the GPUs out "
+            f"({_short(text)})"
+        )
+    return f"`docker {arguments[0]}` failed: {_short(text) or 'it does not say why'}"
+
+
+def _short(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[0].removeprefix("Error response from daemon: ").strip() if lines else ""
