@@ -1,0 +1,214 @@
+"""The local HTTP API of a running emulator: fault plans come and go, sessions are listed.
+
+    GET    /plans            the plans in force
+    POST   /plans            put one into force: TOML, or JSON of the same shape
+    DELETE /plans/{name}     take one out of force; not a byte is lost
+    GET    /sessions         the sessions so far
+
+It listens on 127.0.0.1 alone, and web pages cannot use it: a page of another origin can neither
+send these content types nor DELETE without asking first, and a foreign host name is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import tomllib
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from emulator.emulator import Emulator, PortTaken
+from emulator.taps.plan import PlanError, plan_table, read_plan
+from emulator.transport.record import SessionRecord
+
+DEFAULT_CONTROL_PORT = 8444
+LARGEST_PLAN = 1024 * 1024
+FORMATS = {"application/toml": tomllib.loads, "application/json": json.loads}
+
+
+class Control:
+    """Serves the API beside an emulator, in its event loop: `async with Control(emulator):`.
+
+    Args:
+        emulator: whose plans and sessions they are.
+        port: TCP port on 127.0.0.1; a free one unless given.
+
+    Raises:
+        PortTaken: the port is in use.
+    """
+
+    def __init__(self, emulator: Emulator, port: int = 0) -> None:
+        self._port = port
+        self._server = _Server(
+            uvicorn.Config(
+                application(emulator),
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, `http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        listener = _listen(self._port)
+        self._port = listener.getsockname()[1]
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+        ready = asyncio.create_task(self._server.ready.wait())
+        await asyncio.wait({ready, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self._serving.done():
+            self._serving.result()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+def application(emulator: Emulator) -> Starlette:
+    """The API as an ASGI application."""
+
+    async def plans(request: Request) -> Response:
+        return JSONResponse({"plans": [plan_table(plan) for plan in emulator.faults.plans]})
+
+    async def add(request: Request) -> Response:
+        plan = read_plan(
+            await _table(request), name=request.query_params.get("name", "plan"), where="the plan"
+        )
+        try:
+            emulator.faults.add(plan)
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
+        return JSONResponse(plan_table(plan), 201)
+
+    async def remove(request: Request) -> Response:
+        try:
+            emulator.faults.remove(request.path_params["name"])
+        except KeyError as error:
+            raise HTTPException(404, error.args[0]) from error
+        return Response(status_code=204)
+
+    async def sessions(request: Request) -> Response:
+        return JSONResponse({"sessions": [described(record) for record in emulator.sessions]})
+
+    return Starlette(
+        routes=[
+            Route("/plans", plans, methods=["GET"]),
+            Route("/plans", add, methods=["POST"]),
+            Route("/plans/{name:path}", remove, methods=["DELETE"]),
+            Route("/sessions", sessions, methods=["GET"]),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+        exception_handlers={HTTPException: _tell, PlanError: _tell},
+    )
+
+
+def described(record: SessionRecord) -> dict[str, Any]:
+    """What is known of a session, without anything of what was said in it."""
+    ending = record.ending
+    return {
+        "id": record.id,
+        "endpoint": record.endpoint,
+        "variant": record.variant,
+        "status": "open" if record.open else "closed",
+        "opened_at": record.opened_at,
+        "closed_at": record.closed_at,
+        "closed_by": record.closed_by,
+        "clause": None if ending is None else ending.clause,
+        "why": None if ending is None else ending.why,
+        "parts_received": record.parts_received,
+        "frames_sent": record.frames_sent,
+        "frames_received": record.frames_received,
+        "parts_sent": record.parts_sent,
+        "unanswered_pings": record.unanswered_pings,
+        "lost": [
+            {
+                "way": loss.way,
+                "why": loss.why,
+                "messages": loss.messages,
+                "payload_bytes": loss.payload_bytes,
+            }
+            for loss in record.lost
+        ],
+    }
+
+
+async def _table(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in FORMATS:
+        raise HTTPException(415, f"content-type {kind!r}: send {' or '.join(FORMATS)}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_PLAN:
+            raise HTTPException(413, f"the plan has more than {LARGEST_PLAN} bytes")
+    try:
+        table = FORMATS[kind](body.decode())
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the plan is no valid {kind}: {error}") from error
+    if not isinstance(table, dict):
+        raise HTTPException(400, "the plan is no table of name, seed and rules")
+    return table
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+    return JSONResponse({"error": str(error)}, 400)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the process's signals alone and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            error.errno,
+            f"the control API cannot listen on 127.0.0.1:{port} ({error.strerror}); stop what "
+            "listens there, or choose another --control-port",
+        ) from error
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,292 @@
+"""The tap that carries out fault plans, and lets them come and go while sessions run."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulator.contract.errors import Refusal
+from emulator.contract.outputs import Ending
+from emulator.taps.faults import Fault, OpeningFault, Removal, Scene, SessionFault
+from emulator.taps.plan import Plan, Rule
+from emulator.taps.tap import (
+    Attempt,
+    Item,
+    Later,
+    Passage,
+    Point,
+    Tap,
+    TappedSession,
+    taken_apart,
+)
+
+logger = logging.getLogger("bidi.faults")
+
+POINTS: dict[tuple[str, str], Point] = {
+    ("container", "sent"): "to-container",
+    ("container", "received"): "from-container",
+    ("client", "sent"): "to-client",
+}
+
+
+@dataclass(eq=False)
+class _Active:
+    """A rule that is in force."""
+
+    rule: Rule
+    plan: Plan
+    number: int
+    removal: Removal = field(default_factory=Removal)
+    invocations: int = 0
+    sessions: int = 0
+
+    def concerns(self, attempt: Attempt) -> bool:
+        when = self.rule.when
+        return when.endpoint in (None, attempt.endpoint) and when.variant in (None, attempt.variant)
+
+
+@dataclass(eq=False)
+class _Part:
+    """A rule's part in one session."""
+
+    scene: Scene
+    chosen: bool = False
+    seen: int = 0
+    acted: int = 0
+
+
+@dataclass(eq=False)
+class _Watched:
+    """What is kept for one invocation, and for the session that it becomes."""
+
+    parts: dict[_Active, _Part] = field(default_factory=dict)
+    due: dict[Point, list[tuple[SessionFault, Scene]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    switched: Counter[str] = field(default_factory=Counter)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Faults(Tap):
+    """The plans in force.
+
+    The same plans, seeds and order of invocations make the same run: each rule draws its chances
+    for each session from the plan's seed, the rule's place and the session's, and from nothing
+    else, so that sessions side by side do not change each other's.
+    """
+
+    def __init__(self, plans: Sequence[Plan] = ()) -> None:
+        self._active: list[_Active] = []
+        self._at: dict[Point | None, tuple[_Active, ...]] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._open: dict[str, TappedSession] = {}
+        self._plans: dict[str, Plan] = {}
+        for plan in plans:
+            self.add(plan)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no rule acts on what passes."""
+        return not any(self._at.get(point) for point in POINTS.values())
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plans in force, oldest first."""
+        return list(self._plans.values())
+
+    def add(self, plan: Plan) -> None:
+        """Put a plan into force, for open sessions too.
+
+        Raises:
+            ValueError: a plan of that name is in force.
+        """
+        if plan.name in self._plans:
+            raise ValueError(f"a plan named {plan.name!r} is in force already; remove it first")
+        self._plans[plan.name] = plan
+        added = [_Active(rule, plan, number) for number, rule in enumerate(plan.rules)]
+        self._set_active([*self._active, *added])
+        for session in self._open.values():
+            self._enter(session, added)
+
+    def remove(self, name: str) -> None:
+        """Take a plan out of force. What it holds goes on; not a byte is lost.
+
+        Raises:
+            KeyError: no plan of that name is in force.
+        """
+        if name not in self._plans:
+            known = ", ".join(self._plans) or "none"
+            raise KeyError(f"no plan named {name!r} is in force; in force: {known}")
+        plan = self._plans.pop(name)
+        removed = [active for active in self._active if active.plan is plan]
+        self._set_active([active for active in self._active if active.plan is not plan])
+        for active in removed:
+            active.removal.remove()
+
+    def _set_active(self, active: list[_Active]) -> None:
+        self._active = active
+        points = {each.rule.when.point for each in active}
+        self._at = {
+            point: tuple(each for each in active if each.rule.when.point == point)
+            for point in points
+        }
+
+    # Before the stream is open, and once it is.
+
+    async def opening(self, attempt: Attempt) -> None:
+        for active in self._active:
+            if active.concerns(attempt):
+                # All rules meet it now: their chances hang on the order of arrival alone.
+                self._meet(active, attempt)
+        for active in self._at.get("opening", ()):
+            part = self._part(active, attempt.id)
+            if part is None or not part.chosen or active.removal.removed.is_set():
+                continue
+            if part.scene.random.random() < active.rule.when.probability:
+                fault: OpeningFault = active.rule.fault  # type: ignore[assignment]
+                await fault.open(attempt, part.scene)
+
+    def opened(self, session: TappedSession) -> None:
+        self._open[session.id] = session
+        self._enter(session, self._active)
+
+    def _meet(self, active: _Active, attempt: Attempt) -> _Part:
+        watched = self._watched.setdefault(attempt.id, _Watched())
+        if active in watched.parts:
+            return watched.parts[active]
+        place, active.invocations = active.invocations, active.invocations + 1
+        scene = Scene(
+            attempt.id,
+            attempt.clock,
+            random.Random(f"{active.plan.seed}/{active.number}/{place}"),
+            active.removal,
+            watched.over,
+            functools.partial(self._spawn, watched),
+            watched.switched,
+        )
+        when = active.rule.when
+        chosen = when.point == "opening" and place >= when.after
+        if when.sessions is not None:
+            chosen = chosen and place < when.after + when.sessions
+        watched.parts[active] = part = _Part(scene, chosen)
+        return part
+
+    def _enter(self, session: TappedSession, rules: Iterable[_Active]) -> None:
+        for active in rules:
+            when = active.rule.when
+            if when.point == "opening" or not active.concerns(session):
+                continue
+            part = self._meet(active, session)
+            part.chosen = when.sessions is None or active.sessions < when.sessions
+            active.sessions += 1
+            if when.point == "opened" and part.chosen:
+                part.scene.spawn(self._act_at_its_time(active, part, session))
+
+    async def _act_at_its_time(self, active: _Active, part: _Part, session: TappedSession) -> None:
+        scene, when = part.scene, active.rule.when
+        if scene.random.random() >= when.probability:
+            return
+        if await scene.wait(session.opened_at + when.at - scene.clock.now()):
+            fault: SessionFault = active.rule.fault  # type: ignore[assignment]
+            await fault.act(session, scene)
+
+    # As something passes.
+
+    async def passing(self, session: TappedSession, passage: Passage) -> Sequence[Item | Later]:
+        items: Sequence[Item | Later] = (passage.item,)
+        for active in self._at.get(_point(passage), ()):
+            part = self._part(active, session.id)
+            if part is None or not part.chosen:
+                continue
+            passed: list[Item | Later] = []
+            for item in items:
+                passed += await self._through(active, part, session, item)
+            items = passed
+        return items
+
+    async def _through(
+        self, active: _Active, part: _Part, session: TappedSession, passing: Item | Later
+    ) -> Sequence[Item | Later]:
+        when, fault, scene = active.rule.when, active.rule.fault, part.scene
+        late, item = taken_apart(passing)
+        if active.removal.removed.is_set() or not self._fits(active, part, item):
+            return (passing,)
+        part.acted += 1
+        if hasattr(fault, "apply"):
+            of_items: Fault = fault  # type: ignore[assignment]
+            now = scene.clock.now()
+            scene.at = late.at if late is not None and late.at != math.inf else now
+            results = await of_items.apply(session, item, scene)
+            return results if late is None else late.followed_by(results)
+        of_session: SessionFault = fault  # type: ignore[assignment]
+        if when.after:
+            self._watched[session.id].due[when.point].append((of_session, scene))
+        else:
+            await of_session.act(session, scene)
+        return (passing,)
+
+    def _fits(self, active: _Active, part: _Part, item: Item) -> bool:
+        when, acts_on_items = active.rule.when, hasattr(active.rule.fault, "apply")
+        if not when.fits(item):
+            return False
+        part.seen += 1
+        # A session's fault acts once `after` items have crossed, with the last of them.
+        if part.seen <= when.after - (0 if acts_on_items else 1):
+            return False
+        times = when.times if acts_on_items or when.times is not None else 1
+        if times is not None and part.acted >= times:
+            return False
+        return when.probability == 1 or part.scene.random.random() < when.probability
+
+    def passed(self, session_id: str, passage: Passage) -> None:
+        watched = self._watched.get(session_id)
+        if watched is None or not watched.due:
+            return
+        point = _point(passage)
+        for fault, scene in watched.due.pop(point, ()) if point else ():
+            scene.spawn(fault.act(self._open[session_id], scene))
+
+    # The end.
+
+    def ended(self, session_id: str, ending: Ending | None, at: float) -> None:
+        self._forget(session_id)
+
+    def refused(self, session_id: str, refusal: Refusal, at: float) -> None:
+        self._forget(session_id)
+
+    def _forget(self, session_id: str) -> None:
+        self._open.pop(session_id, None)
+        for active in self._active:
+            active.removal.forget(session_id)
+        watched = self._watched.pop(session_id, None)
+        if watched is not None:
+            watched.over.set()
+            for task in watched.tasks:
+                task.cancel()
+
+    def _part(self, active: _Active, session_id: str) -> _Part | None:
+        watched = self._watched.get(session_id)
+        return None if watched is None else watched.parts.get(active)
+
+    def _spawn(self, watched: _Watched, acting: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(acting, name="fault")
+        watched.tasks.add(task)
+        task.add_done_callback(watched.tasks.discard)
+        task.add_done_callback(_report)
+
+
+def _point(passage: Passage) -> Point | None:
+    return POINTS.get((passage.side, passage.direction))
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a fault failed", exc_info=error)

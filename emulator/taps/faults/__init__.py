@@ -1,0 +1,29 @@
+"""The faults that a plan may name. Importing this package registers them all."""
+
+import importlib
+import pkgutil
+
+from emulator.taps.faults.fault import (
+    FAULTS,
+    AnyFault,
+    Fault,
+    OpeningFault,
+    Removal,
+    Scene,
+    SessionFault,
+    fault,
+)
+
+__all__ = [
+    "FAULTS",
+    "AnyFault",
+    "Fault",
+    "OpeningFault",
+    "Removal",
+    "Scene",
+    "SessionFault",
+    "fault",
+]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,30 @@
+"""`duplicate`: what passes comes more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from emulator.taps.faults.fault import Scene, fault
+from emulator.taps.tap import Item, TappedSession
+
+
+@fault
+@dataclass(frozen=True)
+class Duplicate:
+    """Lets each item pass again, at once.
+
+    Args:
+        copies: how many more there are of it.
+    """
+
+    name: ClassVar[str] = "duplicate"
+    copies: int = 1
+
+    def __post_init__(self) -> None:
+        if self.copies < 1:
+            raise ValueError(f"copies must be 1 or more, not {self.copies}")
+
+    async def apply(self, session: TappedSession, item: Item, scene: Scene) -> Sequence[Item]:
+        return (item,) * (1 + self.copies)

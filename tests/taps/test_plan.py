@@ -1,0 +1,217 @@
+"""Plans as objects and as TOML: what they say, and what is wrong with one that cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from emulator.taps.faults import FAULTS, fault
+from emulator.taps.faults.close_container import CloseContainer
+from emulator.taps.faults.corrupt import Corrupt
+from emulator.taps.faults.delay import Delay
+from emulator.taps.faults.inject_event import InjectEvent
+from emulator.taps.faults.kill_container import KillContainer
+from emulator.taps.faults.refuse import Refuse
+from emulator.taps.faults.reset_stream import ResetStream
+from emulator.taps.plan import Plan, PlanError, Rule, When, load_plan, points_of, read_plan
+
+NAMES = """bandwidth close-container corrupt delay delay-pongs drop duplicate end goaway hold
+ignore-pings inject-error inject-event inject-frame kill-container never-headers refuse
+refuse-upgrade replace reset-stream silence slow-accept stop-reading tcp-reset truncate
+withhold-window"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_primitive_is_there_under_its_name() -> None:
+    assert set(NAMES.split()) <= set(FAULTS)
+    assert all(name == kind.name for name, kind in FAULTS.items())
+
+
+def test_every_fault_says_what_it_does_and_what_each_field_is() -> None:
+    for name, kind in FAULTS.items():
+        documented = kind.__doc__ or ""
+        for each in dataclasses.fields(kind):  # type: ignore[arg-type]
+            assert re.search(rf"^\s+(\w+, )*{each.name}(, \w+)*:", documented, re.M), (
+                f"{name}: the docstring does not explain {each.name}"
+            )
+
+
+def test_a_name_is_given_to_one_fault() -> None:
+    class Another:
+        name: ClassVar[str] = "drop"
+
+        async def open(self, attempt: object, scene: object) -> None:
+            """Do nothing."""
+
+    with pytest.raises(ValueError, match="two faults are named 'drop'"):
+        fault(Another)
+
+
+def test_a_plan_in_toml_is_the_same_as_one_of_objects(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        seed = 7
+
+        [[rules]]
+        do = "delay"
+        seconds = 0.2
+        jitter = 0.05
+        when = { point = "to-container", after = 3, probability = 0.5 }
+
+        [[rules]]
+        do = "refuse"
+        status = 400
+        type = "ThrottlingException"
+        message = "Rate exceeded"
+        when = { point = "opening", sessions = 1, endpoint = "voxtral" }
+
+        [[rules]]
+        do = "inject-event"
+        type = "SomethingNew"
+        headers = { DataType = "UTF8" }
+        text = "{}"
+        when = { type = "transcription.delta" }
+
+        [[rules]]
+        do = "kill-container"
+        when = { point = "opened", at = 60 }
+        """,
+    )
+
+    assert load_plan(path) == Plan(
+        "mine",
+        (
+            Rule(Delay(0.2, 0.05), When("to-container", after=3, probability=0.5)),
+            Rule(
+                Refuse(400, "ThrottlingException", "Rate exceeded"),
+                When("opening", sessions=1, endpoint="voxtral"),
+            ),
+            Rule(
+                InjectEvent("SomethingNew", headers={"DataType": "UTF8"}, text="{}"),
+                When(type="transcription.delta"),
+            ),
+            Rule(KillContainer(), When("opened", at=60.0)),
+        ),
+        seed=7,
+    )
+
+
+def test_a_plan_may_name_itself() -> None:
+    plan = read_plan({"name": "own", "rules": [{"do": "drop"}]}, name="file", where="here")
+
+    assert plan.name == "own"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rules = 3", "rules: a plan needs at least one [[rules]]"),
+        ("", "rules: a plan needs at least one [[rules]]"),
+        ("[[rules", "is no valid TOML"),
+        ("[[rule]]\ndo = 'drop'", "rule: no such key; there are name, seed, rules"),
+        ("seed = 'x'\n[[rules]]\ndo = 'drop'", "seed: "),
+        ("seed = 1.5\n[[rules]]\ndo = 'drop'", "seed: "),
+        ("name = 1\n[[rules]]\ndo = 'drop'", "name: "),
+        ("name = ''\n[[rules]]\ndo = 'drop'", "name: "),
+        ("rules = [1]", "rules[0]: is no table"),
+        ("[[rules]]\nwhen = {}", "rules[0]: do = None; there are bandwidth, "),
+        ("[[rules]]\ndo = ['drop']", "rules[0]: do = ['drop']; did you mean 'drop'?"),
+        ("[[rules]]\ndo = 'dealy'", "rules[0]: do = 'dealy'; did you mean 'delay'?"),
+        (
+            "[[rules]]\ndo = 'drop'\n[[rules]]\ndo = 'delay'\nms = 3",
+            "rules[1]: delay has no field ms; it has jitter, seconds",
+        ),
+        ("[[rules]]\ndo = 'drop'\nms = 3", "rules[0]: drop has no field ms; it has none"),
+        ("[[rules]]\ndo = 'delay'", "rules[0]: delay.seconds: "),
+        ("[[rules]]\ndo = 'delay'\nseconds = 'long'", "rules[0]: delay.seconds: "),
+        ("[[rules]]\ndo = 'delay'\nseconds = -1", "seconds and jitter must be 0 or more"),
+        ("[[rules]]\ndo = 'drop'\nwhen = 3", "rules[0]: when: "),
+        ("[[rules]]\ndo = 'drop'\nwhen = { point = 'x' }", "rules[0]: when.point: "),
+        ("[[rules]]\ndo = 'drop'\nwhen = { afer = 3 }", "rules[0]: when has no field afer; it has"),
+        ("[[rules]]\ndo = 'drop'\nwhen = { kind = 'x' }", "rules[0]: when.kind: "),
+        (
+            "[[rules]]\ndo = 'refuse-upgrade'",
+            'rules[0]: refuse-upgrade cannot act at point = "to-client"; it can at opening',
+        ),
+    ],
+)
+def test_a_bad_plan_is_refused_with_file_rule_key_and_what_is_expected(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert says in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"gone\.toml: cannot be read: No such file"):
+        load_plan(tmp_path / "gone.toml")
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ({"after": -1}, "after must be 0 or more, not -1"),
+        ({"times": 0}, "times must be 1 or more, not 0"),
+        ({"sessions": 0}, "sessions must be 1 or more, not 0"),
+        ({"probability": 1.5}, "probability must be from 0 to 1, not 1.5"),
+        ({"probability": float("nan")}, "probability must be from 0 to 1, not nan"),
+        ({"at": 3.0}, 'at goes with point = "opened"'),
+        ({"point": "opened", "after": 3}, 'does not go with point = "opened"'),
+        (
+            {"point": "opening", "type": "x"},
+            'type says what passes: it does not go with point = "o',
+        ),
+        ({"point": "opened", "times": 2}, 'times says what passes: it does not go with point = "o'),
+    ],
+)
+def test_conditions_that_can_never_hold_are_refused(when: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        When(**when)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("bandwidth", {"bytes_per_second": 0}, "bytes_per_second must be more than 0"),
+        ("duplicate", {"copies": 0}, "copies must be 1 or more"),
+        ("truncate", {"bytes": 0}, "bytes must be 1 or more"),
+        ("replace", {}, "there is nothing to replace"),
+        ("replace", {"text": "a", "base64": "YQ=="}, "give either text or base64"),
+        ("replace", {"base64": "?"}, "base64 holds no base64"),
+        ("close-container", {"code": 99}, "code must be from 1000 to 4999"),
+        ("close-container", {"reason": "x" * 124}, "123 bytes"),
+        ("delay-pongs", {"seconds": -1}, "seconds must be 0 or more"),
+        ("slow-accept", {"seconds": -1}, "seconds and allowed must be 0 or more"),
+        ("reset-stream", {"code": "OOPS"}, "'ENHANCE_YOUR_CALM'"),
+        ("corrupt", {"where": "tail"}, "'message-crc'"),
+    ],
+)
+def test_fields_that_make_no_sense_are_refused(
+    kind: str, fields: dict[str, Any], says: str
+) -> None:
+    table = {"rules": [{"do": kind, **fields}]}
+    with pytest.raises(PlanError, match=re.escape(says)):
+        read_plan(table, name="x", where="x.toml")
+
+
+def test_where_a_fault_may_act_follows_from_what_it_can_do() -> None:
+    assert points_of(Delay(1.0)) == ("to-container", "from-container", "to-client")
+    assert points_of(CloseContainer())[0] == "opened"
+    assert points_of(ResetStream())[:2] == ("opening", "opened")
+    assert points_of(Corrupt("message-crc")) == ("to-client",)
+    with pytest.raises(ValueError, match='corrupt cannot act at point = "to-container"'):
+        Rule(Corrupt("message-crc"), When("to-container"))
