@@ -1,0 +1,102 @@
+"""What `--scenario NAME|FILE` means: a plan, and changes to the configuration."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emulator.config import Config, ConfigError, load_config
+from emulator.scenarios import ScenarioError, read_scenario, scenario
+from emulator.taps.plan import Plan, PlanError, read_plan
+
+
+def apply(config: Config, chosen: Sequence[str]) -> tuple[Config, list[Plan]]:
+    """Put scenarios over a configuration.
+
+    Args:
+        config: the emulator's.
+        chosen: each a name of the catalogue, with parameters as in
+            `container-dies:after_parts=20,…`, or a TOML file: a scenario as those of the
+            catalogue are, or a fault plan, which may also have the tables `contract`, `http2` and
+            `config`.
+
+    Returns:
+        The configuration for the emulator and its plans, in the order given.
+
+    Raises:
+        ScenarioError: a name, parameter or file that does not fit; says what does.
+    """
+    overrides: dict[str, Any] = {}
+    plans: list[Plan] = []
+    for each in chosen:
+        plan, changes = _from_file(Path(each)) if _is_file(each) else _from_name(each)
+        overrides = _merged(overrides, changes)
+        if plan.rules:
+            plans.append(plan)
+    names = [plan.name for plan in plans]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ScenarioError(f"--scenario {twice}: given twice")
+    if not overrides:
+        return config, plans
+    try:
+        given = config.model_dump(exclude_defaults=True)
+        return load_config(overrides=_merged(given, overrides)), plans
+    except ConfigError as error:
+        raise ScenarioError(f"--scenario {', '.join(chosen)}: {error}") from error
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(".toml") or "/" in text
+
+
+def _from_name(text: str) -> tuple[Plan, dict[str, Any]]:
+    name, _, given = text.partition(":")
+    chosen = scenario(name)
+    parameters: dict[str, Any] = {}
+    for pair in filter(None, given.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ScenarioError(
+                f"--scenario {text}: write a parameter as {name}:{key or 'NAME'}=VALUE"
+            )
+        parameters[key.strip()] = _value(value.strip())
+    return chosen.plan(**parameters), chosen.config_overrides(**parameters)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _from_file(path: Path) -> tuple[Plan, dict[str, Any]]:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: is no valid TOML: {error}") from error
+    if "title" in table:
+        chosen = read_scenario(table, path.stem)
+        return chosen.plan(), chosen.config_overrides()
+    overrides = dict(table.pop("config", {}))
+    overrides |= {key: table.pop(key) for key in ("contract", "http2") if key in table}
+    if overrides and not table:
+        return Plan(path.stem, ()), overrides
+    try:
+        return read_plan(table, name=path.stem, where=str(path)), overrides
+    except PlanError as error:
+        raise ScenarioError(str(error)) from error
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merged(below, value)
+        merged[key] = value
+    return merged
