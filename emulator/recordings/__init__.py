@@ -1,0 +1,1 @@
+"""Sessions on file: recorded, read, replayed and compared."""

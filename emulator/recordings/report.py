@@ -1,0 +1,78 @@
+"""Says what came of a replay, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from emulator.recordings.compare import IGNORED, Mode, likeness
+from emulator.recordings.files import Recording, RecordingError
+from emulator.recordings.play import Outcome
+from emulator.recordings.playback import Played
+from emulator.recordings.script import script_of
+
+
+def outcome_lines(
+    outcome: Outcome,
+    recordings: Sequence[Recording],
+    mode: Mode,
+    ignored: Iterable[str] = IGNORED,
+) -> list[str]:
+    """An outcome: one line where all is well, else what is not.
+
+    Args:
+        recordings: all that are known, to name the one that the answer is closest to.
+    """
+    name = outcome.recording.path.name
+    if outcome.alike:
+        if outcome.recording.refusal is not None:
+            return [f"ok    {name}: refused, as it was recorded"]
+        return [
+            f"ok    {name}: {_count(outcome.sent, 'frame')} sent, "
+            f"{_count(len(outcome.received), 'message')} alike ({mode})"
+        ]
+    told = []
+    if outcome.problem:
+        told.append(outcome.problem)
+    if outcome.difference is not None:
+        told += outcome.difference.lines()
+        told.append(_closest(outcome, recordings, mode, ignored))
+    first, *rest = filter(None, told)
+    return [f"FAIL  {name}: {first}", *(f"      {line}" for line in rest)]
+
+
+def played_lines(played: Played, mode: Mode) -> list[str]:
+    """What a client did with a recording that was played to it."""
+    name = played.recording.path.name
+    if played.alike:
+        return [f"ok    {name}: {_count(played.said, 'frame')} said, the client's alike ({mode})"]
+    told = [played.problem] if played.problem else []
+    if played.difference is not None:
+        told += [f"of the client's, {played.difference.lines()[0]}"]
+        told += played.difference.lines()[1:]
+    first, *rest = told
+    return [f"FAIL  {name}: {first}", *(f"      {line}" for line in rest)]
+
+
+def _closest(
+    outcome: Outcome, recordings: Sequence[Recording], mode: Mode, ignored: Iterable[str]
+) -> str:
+    left_out = tuple(ignored)
+    best: tuple[float, int, int, str] | None = None
+    for recording in recordings:
+        try:
+            messages = script_of(recording).container_messages
+        except RecordingError:
+            continue
+        alike, of = likeness(messages, outcome.received, mode, left_out)
+        found = (alike / of if of else 0.0, alike, of, recording.path.name)
+        if best is None or found[0] > best[0]:
+            best = found
+    if best is None:
+        return ""
+    _, alike, of, name = best
+    kind = "text" if mode == "text" else "message"
+    return f"the closest recording is {name}: {alike} of {_count(of, kind)} alike"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
