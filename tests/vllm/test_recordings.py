@@ -1,0 +1,32 @@
+"""The recordings of the real engine, replayed to it: the engine says it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.server import BridgeServer
+from bridge.settings import Settings
+from emulator.recordings.files import read_recording
+from emulator.recordings.play import Pace, play
+from emulator.recordings.targets import Target
+from fixtures.engine.server import VLLMEngine
+
+SESSIONS = sorted((Path(__file__).parents[2] / "fixtures" / "sessions").glob("engine-*.jsonl"))
+
+
+def test_there_are_recordings_of_the_engine() -> None:
+    assert [read_recording(path).header.provenance for path in SESSIONS] == ["real engine"] * 2
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+async def test_the_engine_answers_as_it_is_recorded(engine: VLLMEngine, path: Path) -> None:
+    settings = Settings(backend_url=f"{engine.url}/v1/realtime", host="127.0.0.1", port=0)
+    async with BridgeServer(settings) as bridge:
+        outcome = await play(
+            read_recording(path), Target.parse(bridge.url), mode="text", pace=Pace(speed=4)
+        )
+
+    assert (outcome.problem, outcome.difference) == ("", None)
