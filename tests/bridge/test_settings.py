@@ -1,0 +1,126 @@
+"""Configuration by environment."""
+
+import pytest
+
+from bridge import Settings, SettingsError, read_settings
+from bridge.settings import VARIABLES, describe_variables
+
+
+def test_an_empty_environment_gives_the_defaults_without_a_warning() -> None:
+    assert read_settings({"PATH": "/bin"}) == (Settings(), [])
+
+
+def test_every_field_has_its_variable() -> None:
+    assert [variable.field for variable in VARIABLES] == list(Settings.__dataclass_fields__)
+
+
+def test_each_variable_sets_its_field() -> None:
+    settings, warnings = read_settings(
+        {
+            "BRIDGE_BACKEND_URL": "wss://model:9000/v1/realtime",
+            "BRIDGE_HEALTH_URL": "http://model:9001/up",
+            "BRIDGE_HOST": "::",
+            "BRIDGE_PORT": "9090",
+            "BRIDGE_OPEN_TIMEOUT_MS": "150",
+            "BRIDGE_HEALTH_TIMEOUT_MS": "500",
+            "BRIDGE_DRAIN_SECONDS": "12.5",
+            "BRIDGE_CLOSE_SECONDS": "1",
+            "BRIDGE_STALL_SECONDS": "off",
+            "BRIDGE_BACKEND_PING_SECONDS": "30",
+            "BRIDGE_MAX_MESSAGE_BYTES": "off",
+            "BRIDGE_MAX_SESSIONS": "2",
+            "BRIDGE_MODEL_STREAM_ERROR": "on",
+            "BRIDGE_LOG_LEVEL": "DEBUG",
+        }
+    )
+    assert warnings == []
+    assert settings == Settings(
+        backend_url="wss://model:9000/v1/realtime",
+        health_url="http://model:9001/up",
+        host="::",
+        port=9090,
+        open_timeout_ms=150,
+        health_timeout_ms=500,
+        drain_seconds=12.5,
+        close_seconds=1,
+        stall_seconds=None,
+        backend_ping_seconds=30,
+        max_message_bytes=None,
+        max_sessions=2,
+        model_stream_error=True,
+        log_level="debug",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expects"),
+    [
+        ("BRIDGE_PORT", "http", "a whole number from 0 to 65535"),
+        ("BRIDGE_PORT", "65536", "a whole number from 0 to 65535"),
+        ("BRIDGE_PORT", "", "a whole number from 0 to 65535"),
+        ("BRIDGE_BACKEND_URL", "http://127.0.0.1:8081", "a ws or wss URL"),
+        ("BRIDGE_BACKEND_URL", "ws://127.0.0.1:port/", "a ws or wss URL"),
+        ("BRIDGE_BACKEND_URL", "ws://", "a ws or wss URL"),
+        ("BRIDGE_HEALTH_URL", "/health", "a http or https URL"),
+        ("BRIDGE_HOST", "http://0.0.0.0", "an address or a host name"),
+        ("BRIDGE_OPEN_TIMEOUT_MS", "0", "a whole number of milliseconds from 1"),
+        ("BRIDGE_DRAIN_SECONDS", "nan", "a number of seconds from 0 to 3600"),
+        ("BRIDGE_DRAIN_SECONDS", "-1", "a number of seconds from 0 to 3600"),
+        ("BRIDGE_MAX_SESSIONS", "0", "a whole number of sessions from 1 to 100000, or off"),
+        ("BRIDGE_MODEL_STREAM_ERROR", "maybe", "on or off"),
+        ("BRIDGE_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(name: str, value: str, expects: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({name: value})
+    (problem,) = error.value.problems
+    assert problem.startswith(f"{name}={value!r} is wrong: expected {expects}")
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({"BRIDGE_PORT": "x", "BRIDGE_DRAIN_SECONDS": "y", "BRIDGE_PROT": "1"})
+    assert len(error.value.problems) == 2
+    assert len(error.value.warnings) == 1
+
+
+def test_an_unknown_variable_is_named_with_the_closest_known_one() -> None:
+    _, warnings = read_settings({"BRIDGE_DRAIN_SECS": "3"})
+    assert warnings == [
+        "BRIDGE_DRAIN_SECS is not a variable of the bridge; the closest is BRIDGE_DRAIN_SECONDS"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "clause"),
+    [
+        ("BRIDGE_OPEN_TIMEOUT_MS", "250", "O3"),
+        ("BRIDGE_HEALTH_TIMEOUT_MS", "2000", "K4"),
+        ("BRIDGE_DRAIN_SECONDS", "28", "K4"),
+    ],
+)
+def test_a_value_that_sagemaker_does_not_wait_for_is_a_warning(
+    name: str, value: str, clause: str
+) -> None:
+    _, warnings = read_settings({name: value})
+    assert [name in warning and clause in warning for warning in warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("backend", "health"),
+    [
+        ("ws://127.0.0.1:8081/v1/realtime", "http://127.0.0.1:8081/health"),
+        ("wss://model/v1/realtime?x=1", "https://model/health"),
+    ],
+)
+def test_the_health_page_is_on_the_backend_unless_it_is_set(backend: str, health: str) -> None:
+    assert Settings(backend_url=backend).backend_health_url == health
+    assert Settings(health_url="http://x/up").backend_health_url == "http://x/up"
+
+
+def test_the_description_names_every_variable() -> None:
+    text = describe_variables()
+    assert all(variable.name in text for variable in VARIABLES)
+    assert "BRIDGE_MAX_MESSAGE_BYTES  (default: 16777216)" in text
+    assert "BRIDGE_BACKEND_PING_SECONDS  (default: off)" in text

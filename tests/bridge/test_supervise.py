@@ -1,0 +1,147 @@
+"""The container's first process with real children: signals, codes, and nothing left behind."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+LIMIT_SECONDS = 20  # a bound for tests that would otherwise hang, never a wait
+
+# Each child says its pid when it is ready, and does what its name says.
+SLEEP = "say(); signal.pause()"
+IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN); say(); signal.pause(); signal.pause()"
+EXIT_7 = "say(); sys.exit(7)"
+LEAVE_A_CHILD = """
+subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+say(); signal.pause()
+"""
+ON_TERM_EXIT_0 = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); say(); signal.pause()"
+
+_CHILD = """
+import os, signal, subprocess, sys
+def say(): print(sys.argv[1], os.getpid(), flush=True)
+"""
+_PARENT = """
+import json, sys
+from bridge.supervise import supervise
+from bridge.supervision import Limits, Supervision
+commands, limits = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+commands = {name: tuple(command) for name, command in commands.items()}
+sys.exit(supervise(commands, Supervision(Limits(**limits))))
+"""
+
+
+class Family:
+    """A supervisor and the children that have said their pids."""
+
+    def __init__(self, process: subprocess.Popen[bytes], said: int) -> None:
+        self.process = process
+        self.pids: dict[str, int] = {}
+        self._said = said
+        self._text = ""
+
+    def wait_for_children(self, *names: str) -> None:
+        while not set(names) <= self.pids.keys():
+            ready, _, _ = select.select([self._said], [], [], LIMIT_SECONDS)
+            assert ready, f"expected {names}, heard of {self.pids}"
+            self._text += os.read(self._said, 1_024).decode()
+            *lines, self._text = self._text.split("\n")
+            self.pids |= {name: int(pid) for name, pid in (line.split() for line in lines)}
+
+    def ended(self) -> int:
+        return self.process.wait(LIMIT_SECONDS)
+
+
+@contextmanager
+def supervised(*, bridge: str, vllm: str, **limits: float) -> Iterator[Family]:
+    commands = {
+        name: [sys.executable, "-c", _CHILD + code, name]
+        for name, code in {"bridge": bridge, "vllm": vllm}.items()
+    }
+    said, say = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, json.dumps(commands), json.dumps(limits)],
+        stdout=say,
+        cwd=Path(__file__).parents[2],
+    )
+    os.close(say)
+    try:
+        yield Family(process, said)
+    finally:
+        left = children(process.pid) if process.poll() is None else []
+        process.kill()
+        process.wait()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        os.close(said)
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+@pytest.mark.parametrize(("dies", "code"), [("vllm", 137), ("bridge", 137)])
+def test_a_process_that_is_killed_ends_the_container_with_its_code(dies: str, code: int) -> None:
+    with supervised(bridge=SLEEP, vllm=SLEEP) as family:
+        family.wait_for_children("bridge", "vllm")
+        os.kill(family.pids[dies], signal.SIGKILL)
+        assert family.ended() == code
+        assert not any(map(alive, family.pids.values()))
+
+
+def test_an_exit_code_of_its_own_becomes_the_containers() -> None:
+    with supervised(bridge=SLEEP, vllm=EXIT_7) as family:
+        assert family.ended() == 7
+
+
+def test_sigterm_ends_the_bridge_then_vllm_and_the_code_is_0() -> None:
+    with supervised(bridge=ON_TERM_EXIT_0, vllm=SLEEP) as family:
+        family.wait_for_children("bridge", "vllm")
+        family.process.terminate()
+        assert family.ended() == 0
+        assert not any(map(alive, family.pids.values()))
+
+
+def test_what_does_not_listen_to_sigterm_is_killed_at_the_limit() -> None:
+    with supervised(bridge=ON_TERM_EXIT_0, vllm=IGNORE, stop=0.5) as family:
+        family.wait_for_children("bridge", "vllm")
+        started = time.monotonic()
+        family.process.terminate()
+        assert family.ended() == 0
+        assert time.monotonic() - started >= 0.5
+        assert not alive(family.pids["vllm"])
+
+
+def test_the_children_of_a_killed_vllm_do_not_outlive_the_container() -> None:
+    with supervised(bridge=SLEEP, vllm=LEAVE_A_CHILD) as family:
+        family.wait_for_children("bridge", "vllm")
+        (engine,) = children(family.pids["vllm"])
+        os.kill(family.pids["vllm"], signal.SIGKILL)
+        assert family.ended() == 137
+        assert not alive(engine)
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "bridge.supervise", "serve"],
+        env={"SM_VLLM_MODEL": "tiny", "PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=LIMIT_SECONDS,
+    )
+    assert found.returncode == 127
+    assert "there is no vllm on PATH: the image has no vLLM" in found.stderr
