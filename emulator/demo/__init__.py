@@ -1,0 +1,1 @@
+"""`bidi demo`: the whole way on this machine, from speech to words."""

@@ -1,0 +1,89 @@
+"""What `bidi demo` does, in its two forms."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+
+from client.audio import AudioError
+from client.errors import StreamError
+from emulator.config import ConfigError
+from emulator.demo import scenario as scenario_demo
+from emulator.demo.hops import Stopwatch
+from emulator.demo.models import load_speech, real_engine, stand_in
+from emulator.demo.run import run_demo
+from emulator.demo.show import Screen, show_outcome
+from emulator.emulator import PortTaken
+from emulator.scenarios.scenario import ScenarioError
+from fixtures.engine.environment import EngineUnavailable
+from fixtures.engine.launched import EngineFailed
+
+PROBLEMS = (AudioError, ConfigError, EngineFailed, EngineUnavailable, PortTaken, StreamError)
+
+
+class DemoFailed(Exception):
+    """The demo could not run; says why and what to do."""
+
+
+def show_demo(audio: Path | None, *, real: bool, port: int) -> bool:
+    """Speech to words, and the timing.
+
+    Args:
+        audio: a file of the user's, or None for speech of our own.
+        real: run vLLM's engine in place of the stand-in.
+        port: the emulator's port; 0 takes a free one.
+
+    Returns:
+        Whether the transcript is the words, where they are known.
+
+    Raises:
+        DemoFailed: it could not run.
+    """
+    console = Console(highlight=False)
+    stopwatch = Stopwatch()
+    try:
+        if real:
+            console.out("starting vLLM's engine, about 20 s …")
+            model = real_engine(load_speech(audio) if audio else None)
+        else:
+            model = stand_in(load_speech(audio), stopwatch)
+        with Screen(console) as screen:
+            outcome = asyncio.run(
+                run_demo(model, stopwatch, port=port, on_ready=screen.ready, on_event=screen.show)
+            )
+    except PROBLEMS as error:
+        raise DemoFailed(_text(error)) from error
+    show_outcome(console, outcome)
+    return outcome.passed
+
+
+def show_scenario(name: str, audio: Path | None, *, port: int) -> bool:
+    """The demo's speech while a scenario is in force, both sides on one timeline.
+
+    Args:
+        name: of the catalogue, or a file.
+        audio: a file of the user's, or None for the bundled recording.
+        port: the emulator's port; 0 takes a free one.
+
+    Returns:
+        True: whatever was seen is what was asked for.
+
+    Raises:
+        DemoFailed: it could not run.
+    """
+    console = Console(highlight=False)
+    try:
+        speech = load_speech(audio)
+        console.out(f"speech    {speech.source}")
+        shown = asyncio.run(scenario_demo.run_scenario(name, speech.audio, speech.words, port=port))
+    except (*PROBLEMS, ScenarioError) as error:
+        raise DemoFailed(_text(error)) from error
+    scenario_demo.show_scenario(console, shown)
+    return True
+
+
+def _text(error: Exception) -> str:
+    # An OSError's own text begins with its number.
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

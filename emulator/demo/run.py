@@ -1,0 +1,101 @@
+"""Starts emulator, bridge and a model, and streams speech through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from bridge.server import BridgeServer
+from bridge.settings import Settings as BridgeSettings
+from client.connect import open_stream
+from client.events import Event, Result
+from client.transcribe import Plan, transcribe
+from emulator.config import load_config
+from emulator.demo.hops import (
+    BridgeObserver,
+    EmulatorTap,
+    Hop,
+    Stopwatch,
+    TimedStream,
+)
+from emulator.demo.models import Model
+from emulator.emulator import Emulator, local_credentials
+
+ENDPOINT = "voxtral"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a demo.
+
+    Args:
+        result: transcript and timing.
+        expected: the words of the recording; None for audio that the project does not know.
+        hops: the times of the hops.
+    """
+
+    result: Result
+    expected: str | None
+    hops: list[Hop]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the transcript is the words of the recording, where they are known."""
+        return self.expected is None or self.result.text.strip() == self.expected.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Stations:
+    """Where everything listens."""
+
+    emulator: str
+    bridge: str
+    model: str
+
+
+async def run_demo(
+    model: AbstractAsyncContextManager[Model],
+    stopwatch: Stopwatch,
+    *,
+    port: int,
+    on_ready: Callable[[Stations, Model], None],
+    on_event: Callable[[Event], None],
+) -> Outcome:
+    """Stream a model's speech the whole way through and return what came of it.
+
+    Args:
+        model: starts the model.
+        stopwatch: notes when each station has each message.
+        port: the emulator's port; 0 takes a free one.
+        on_ready: called when everything listens.
+        on_event: called for each event of the client's as it happens.
+
+    Raises:
+        PortTaken: the port is in use.
+        StreamError: the stream failed.
+    """
+    async with (
+        model as running,
+        BridgeServer(
+            BridgeSettings(backend_url=f"{running.url}/v1/realtime", host="127.0.0.1", port=0),
+            lambda session_id: BridgeObserver(session_id, stopwatch),
+        ) as bridge,
+        Emulator(
+            {ENDPOINT: bridge.url},
+            config=load_config(overrides={"port": port}),
+            taps=[EmulatorTap(stopwatch)],
+        ) as emulator,
+    ):
+        on_ready(Stations(emulator.url, bridge.url, running.url), running)
+        with local_credentials(emulator.trust()):
+            async with open_stream(
+                ENDPOINT, endpoint_url=emulator.url, region=emulator.region, ca=emulator.ca
+            ) as stream:
+                result = await transcribe(
+                    running.speech.audio,
+                    TimedStream(stream, stopwatch),
+                    Plan(),
+                    on_event=on_event,
+                )
+    return Outcome(result, running.speech.words, stopwatch.hops())

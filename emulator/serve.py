@@ -1,0 +1,127 @@
+"""`bidi serve`: the emulator as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+from emulator.announce import announce
+from emulator.config import Config, load_config
+from emulator.emulator import Emulator
+from emulator.hosting.hosted import HostedContainer, ImageRun
+from emulator.taps.plan import Plan
+
+logger = logging.getLogger("bidi.serve")
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_here(
+    config: Config,
+    listener: socket.socket | None = None,
+    *,
+    plans: Sequence[Plan] = (),
+    images: Sequence[ImageRun] = (),
+    control_port: int | None = None,
+    quiet: bool = False,
+) -> int:
+    """Run the emulator in this process until it is told to stop.
+
+    SIGTERM gives open sessions `config.grace` seconds, Ctrl-C none; a second signal ends at once.
+
+    Args:
+        listener: a listening socket to take connections from.
+        plans: fault plans in force from the start.
+        images: containers to run, each the endpoint that it names.
+        control_port: where the control API listens; None serves none, 0 takes a free port.
+        quiet: print nothing.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        PortTaken: an address cannot be listened on.
+        DockerError, UnfitImage: an image cannot be run.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(
+            _serve(
+                config,
+                listener,
+                plans=plans,
+                images=images,
+                control_port=control_port,
+                quiet=quiet,
+            )
+        )
+    return 0
+
+
+async def _serve(
+    config: Config,
+    listener: socket.socket | None,
+    *,
+    plans: Sequence[Plan],
+    images: Sequence[ImageRun],
+    control_port: int | None,
+    quiet: bool,
+) -> None:
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    async with AsyncExitStack() as running:
+        hosted = {
+            image.endpoint: {"url": (await running.enter_async_context(HostedContainer(image))).url}
+            for image in images
+        }
+        if hosted:
+            given = config.model_dump(exclude_defaults=True)
+            given["endpoints"] = {**given.get("endpoints", {}), **hosted}
+            config = load_config(overrides=given)
+        emulator = Emulator(config=config, listener=listener, plans=plans)
+        await emulator.start()
+        running.push_async_callback(_stop, emulator, signals)
+        control = None
+        if control_port is not None:
+            from emulator.taps.control import Control
+
+            control = (await running.enter_async_context(Control(emulator, control_port))).url
+        # What is there now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
+        if not quiet:
+            announce(emulator, config, plans, control)
+        first = await signals.get()
+        grace = config.grace if first is signal.SIGTERM else 0.0
+        logger.info(
+            "%s: stopping, open sessions have %g s (a second signal ends at once)",
+            first.name,
+            grace,
+        )
+        await _stop(emulator, signals, grace)
+
+
+async def _stop(
+    emulator: Emulator, signals: asyncio.Queue[signal.Signals], grace: float = 0.0
+) -> None:
+    stopping = asyncio.create_task(emulator.stop(grace=grace))
+    again = asyncio.create_task(signals.get())
+    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    emulator.hurry()
+    again.cancel()
+    await stopping
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,51 @@
+"""`bidi serve --workers N`: processes that take connections from one socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+from emulator.announce import announce
+from emulator.config import Config
+from emulator.emulator import Emulator, listen
+from emulator.serve import STOP_SIGNALS
+
+
+def run_workers(config: Config, count: int) -> int:
+    """Run the emulator in `count` processes that take connections from one socket.
+
+    A worker that ends before its time ends them all: half an emulator would be a riddle.
+
+    Returns:
+        The exit status: 0, or that of the worker that failed.
+
+    Raises:
+        PortTaken: the address cannot be listened on.
+    """
+    listener = listen(config.host, config.port)
+    listener.set_inheritable(True)
+    command = [sys.executable, "-m", "emulator.worker", str(listener.fileno())]
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], text=True)
+        for _ in range(count)
+    ]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(config.model_dump_json(exclude_defaults=True))
+        worker.stdin.close()
+
+    def tell_all(number: int, frame: object = None) -> None:
+        # In a terminal Ctrl-C reaches the workers twice; it leaves them no time anyway.
+        for worker in workers:
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, tell_all)
+    announce(Emulator(config=config, listener=listener), config)
+    listener.close()
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    tell_all(signal.SIGTERM)
+    return next((status for status in [worker.wait() for worker in workers] if status), 0)
