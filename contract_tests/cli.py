@@ -1,0 +1,175 @@
+"""The command `bidi check`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.console import Console
+
+from contract_tests.checks import SelectionError
+from contract_tests.options import (
+    BEHIND,
+    BackendAddress,
+    Behind,
+    ModelProtocol,
+    Options,
+    TargetError,
+)
+from contract_tests.report.files import write
+from contract_tests.report.terminal import show_checks, show_finding, show_report
+from contract_tests.targets import checks_for, run_checks
+
+USAGE = 2
+INTERRUPTED = 130
+
+_CLAUSE = typer.Option("--clause", metavar="ID", help="Only checks of this clause; again for more.")
+_CHECK = typer.Option("--check", metavar="ID", help="Only this check; again for more.")
+_FAKE = typer.Option(
+    "--fake-backend",
+    metavar="[HOST:]PORT",
+    help="Stand in for the container's model server here, and try its bad days.",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `check` to a command line."""
+    app.command("check")(check)
+
+
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A container: ws://HOST:PORT; or an endpoint, the emulator's or SageMaker's own: "
+            "https://HOST:8443; or the name of an image. With --list it may be left out."
+        ),
+    ] = "",
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page for people.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+    endpoint_name: Annotated[
+        str, typer.Option("--endpoint-name", help="Of an endpoint: which one to invoke.")
+    ] = "",
+    region: Annotated[
+        str | None, typer.Option("--region", help="Its region; else AWS_REGION or the profile.")
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", help="Certificates to trust in place of the system's."),
+    ] = None,
+    behind_it: Annotated[
+        str,
+        typer.Option("--behind", metavar="KIND", help=f"Its container: {', '.join(BEHIND)}."),
+    ] = "unknown",
+    allow_cost: Annotated[
+        bool, typer.Option("--allow-cost", help="Also what loads the endpoint or costs money.")
+    ] = False,
+    time_scale: Annotated[
+        float | None,
+        typer.Option("--time-scale", min=0.001, help="How fast an emulator's clock runs."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="NON-STRICT is a failure.")] = False,
+    list_checks: Annotated[bool, typer.Option("--list", help="Show the checks, run none.")] = False,
+    clause: Annotated[list[str] | None, _CLAUSE] = None,
+    check_id: Annotated[list[str] | None, _CHECK] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Limit of one check, seconds.")
+    ] = Options().timeout,
+    slow: Annotated[bool, typer.Option("--slow", help="Also what takes minutes.")] = False,
+    path: Annotated[str, typer.Option("--path", help="The data path.")] = Options().path,
+    message: Annotated[
+        str, typer.Option("--message", help="A text message that the container takes.")
+    ] = Options().message,
+    pid: Annotated[
+        int | None,
+        typer.Option("--pid", help="The container's process: check SIGTERM, which ends it."),
+    ] = None,
+    model_protocol: Annotated[
+        str, typer.Option("--model-protocol", help="What it speaks: vllm-realtime, or none.")
+    ] = "none",
+    model: Annotated[str, typer.Option("--model", help="The served model's name.")] = "",
+    audio: Annotated[
+        Path | None, typer.Option("--audio", help="A recording for the realtime checks.")
+    ] = None,
+    fake_backend: Annotated[str | None, _FAKE] = None,
+    backend_down_cmd: Annotated[
+        str, typer.Option("--backend-down-cmd", help="Shell command: stop the model server.")
+    ] = "",
+    backend_up_cmd: Annotated[
+        str, typer.Option("--backend-up-cmd", help="Shell command: start it again.")
+    ] = "",
+) -> None:
+    """Hold a container or an endpoint to SageMaker's contract, and report clause by clause.
+
+    Exit status: 0 when a check was made and none failed, 1 otherwise, 2 for a wrong command line.
+    """
+    console = Console()
+    try:
+        options = Options(
+            strict=strict,
+            clauses=tuple(clause or ()),
+            checks=tuple(check_id or ()),
+            timeout=timeout,
+            slow=slow,
+            path=path,
+            message=message,
+            pid=pid,
+            model_protocol=protocol(model_protocol),
+            model=model,
+            audio=audio,
+            fake_backend=None if fake_backend is None else BackendAddress.parse(fake_backend),
+            backend_down=backend_down_cmd,
+            backend_up=backend_up_cmd,
+            endpoint_name=endpoint_name,
+            region=region,
+            ca=ca,
+            behind=behind(behind_it),
+            allow_cost=allow_cost,
+            time_scale=time_scale,
+        )
+        if list_checks:
+            show_checks(console, checks_for(target, options))
+            return
+        if not target:
+            raise TargetError("give a target, such as ws://127.0.0.1:8080, or --list")
+        report = asyncio.run(
+            run_checks(target, options, lambda finding: show_finding(console, finding))
+        )
+        show_report(console, report)
+        for written in write(report, {"html": html, "junit": junit, "json": json}):
+            console.print(f"written: {written}", highlight=False, markup=False)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except (TargetError, SelectionError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(USAGE) from None
+    except OSError as error:
+        typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        raise typer.Exit(USAGE) from None
+    raise typer.Exit(report.exit_status)
+
+
+def protocol(name: str) -> ModelProtocol:
+    """Read `--model-protocol`.
+
+    Raises:
+        TargetError: not one of those there are.
+    """
+    known = get_args(ModelProtocol.__value__)
+    if name not in known:
+        raise TargetError(f"--model-protocol {name}: it is one of {', '.join(known)}")
+    return cast(ModelProtocol, name)
+
+
+def behind(kind: str) -> Behind:
+    """Read `--behind`.
+
+    Raises:
+        TargetError: not one of those there are.
+    """
+    if kind not in get_args(Behind.__value__):
+        raise TargetError(f"--behind {kind}: it is one of {', '.join(BEHIND)}")
+    return cast(Behind, kind)

@@ -1,0 +1,146 @@
+"""Health, accept time, paths and headers: what happens before the first frame (K4, O2, O3, O9)."""
+
+from __future__ import annotations
+
+import uuid
+
+from contract_tests.checks import CONTAINER
+from contract_tests.container.stage import REQUEST_ID, ContainerStage
+from contract_tests.exchange import milliseconds
+from contract_tests.verdicts import (
+    Disappointed,
+    Outcome,
+    failed,
+    informational,
+    non_strict,
+    ok,
+)
+
+PING_SECONDS = 2.0
+ACCEPT_SECONDS = 0.25
+_ACCEPTS = 5
+_METADATA_PATH = "/invocations-bidirectional-stream-metadata"
+
+
+@CONTAINER.check("container.ping-page", "GET /ping answers 200 within 2 s", clauses=("K4",))
+async def ping_page(stage: ContainerStage) -> Outcome:
+    page = await stage.get("/ping", within=3 * PING_SECONDS)
+    expected = "HTTP 200 within 2 s"
+    if page.status is None:
+        return failed(f"GET /ping: {page.how}", expected=expected)
+    if page.seconds > PING_SECONDS:
+        advice = "answer from what is known already; SageMaker does not wait"
+        return failed(f"GET /ping: {page.how}", expected=expected, advice=advice)
+    if page.status != 200:
+        advice = "SageMaker sends no sessions until /ping answers 200; is the model up?"
+        return failed(f"GET /ping: {page.how}", expected=expected, advice=advice)
+    return ok(f"GET /ping: {page.how}")
+
+
+@CONTAINER.check(
+    "container.accept-time", "The WebSocket is accepted within 250 ms", clauses=("O3", "O2")
+)
+async def accept_time(stage: ContainerStage) -> Outcome:
+    times = []
+    for _ in range(_ACCEPTS):
+        answer = await stage.accepted()
+        assert answer.stream is not None
+        times.append(answer.seconds)
+        await answer.stream.close(1000)
+        await answer.stream.dispose()
+    shown = ", ".join(milliseconds(seconds) for seconds in times)
+    if max(times) > ACCEPT_SECONDS:
+        return failed(
+            f"accepted after {shown}",
+            expected="each within 250 ms; the client gets a 424 otherwise",
+            advice="load the model before /ping answers 200, and do nothing slow before accepting",
+        )
+    return ok(f"accepted after {shown}")
+
+
+@CONTAINER.check(
+    "container.query-string", "A query string does not change the path", clauses=("O2",)
+)
+async def query_string(stage: ContainerStage) -> Outcome:
+    path = f"{stage.options.path}?language=en&hint=a%20b"
+    answer = await stage.upgrade(path)
+    if answer.stream is None:
+        return non_strict(
+            f"the upgrade on {path} was answered with {answer.words}",
+            expected="HTTP 101: a client may send a query string",
+        )
+    return ok("accepted with a query string")
+
+
+@CONTAINER.check(
+    "container.other-path", "Another path is accepted or refused cleanly", clauses=("O2", "O4")
+)
+async def other_path(stage: ContainerStage) -> Outcome:
+    answer = await stage.upgrade(f"/contract-check/{uuid.uuid4().hex[:8]}?a=b")
+    if answer.status is None:
+        return failed(
+            "the upgrade on an unknown path ended TCP without an answer",
+            expected="an HTTP status, such as 404",
+        )
+    if answer.stream is None:
+        return informational(f"an unknown path is answered with {answer.words}")
+    return informational("an unknown path is accepted")
+
+
+@CONTAINER.check(
+    "container.sagemaker-headers", "SageMaker's request headers are tolerated", clauses=("O9",)
+)
+async def sagemaker_headers(stage: ContainerStage) -> Outcome:
+    headers = (
+        (REQUEST_ID, str(uuid.uuid4())),
+        ("X-Amzn-SageMaker-Inference-Id", "contract-check"),
+        ("X-Amzn-SageMaker-Session-Id", "contract-check"),
+        ("X-Amzn-Trace-Id", "Root=1-00000000-000000000000000000000000"),
+    )
+    with_headers = await stage.upgrade(headers=headers)
+    without = await stage.upgrade(headers=())
+    if with_headers.stream is None:
+        return failed(
+            f"an upgrade with SageMaker's headers was answered with {with_headers.words}",
+            expected="HTTP 101",
+        )
+    if without.stream is None:
+        return non_strict(
+            f"an upgrade without a request id was answered with {without.words}",
+            expected="HTTP 101: nobody documents that the header is always there",
+        )
+    return ok("accepted with and without them")
+
+
+@CONTAINER.check(
+    "container.extensions", "Nothing is negotiated that SageMaker did not offer", clauses=("O2",)
+)
+async def extensions(stage: ContainerStage) -> Outcome:
+    answer = await stage.accepted()
+    names = ("sec-websocket-extensions", "sec-websocket-protocol")
+    if found := [name for name in names if name in answer.headers]:
+        return failed(
+            f"the 101 carries {', '.join(found)}", expected="neither, as neither was offered"
+        )
+    return ok("no extension, no subprotocol")
+
+
+@CONTAINER.check(
+    "container.metadata-stream", "A metadata stream that is announced is there", clauses=("M1",)
+)
+async def metadata_stream(stage: ContainerStage) -> Outcome:
+    request_id = str(uuid.uuid4())
+    answer = await stage.upgrade(headers=((REQUEST_ID, request_id),))
+    if answer.stream is None:
+        raise Disappointed(f"the upgrade was answered with {answer.words}", "HTTP 101")
+    prefix = "x-amzn-sagemaker-metadata-"
+    if answer.headers.get(f"{prefix}stream-supported", "").lower() != "true":
+        return informational("the container announces no metadata stream")
+    path = answer.headers.get(f"{prefix}invocation-path", _METADATA_PATH)
+    second = await stage.upgrade("/" + path.lstrip("/"), ((REQUEST_ID, request_id),))
+    if second.stream is None:
+        return failed(
+            f"the announced metadata stream on {path} was answered with {second.words}",
+            expected="HTTP 101 with the request id of the data stream",
+        )
+    return ok(f"announced, and accepted on {path}")

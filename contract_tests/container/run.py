@@ -1,0 +1,60 @@
+"""A run of all container checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from contract_tests.checks import CONTAINER, Check
+
+# Imported for their checks; this is the order in which they are made.
+from contract_tests.container import (  # noqa: F401  isort: skip
+    opening,
+    frames,
+    fragments,
+    keepalive,
+    ending,
+    realtime,
+    bridge_opening,
+    bridge_relay,
+    bridge_ending,
+    stopping,
+)
+from contract_tests.container.stage import ContainerStage
+from contract_tests.options import ContainerTarget, Options
+from contract_tests.runner import Runner, Stopwatch
+from contract_tests.verdicts import Finding, Report
+
+
+def container_checks(options: Options | None = None) -> tuple[Check, ...]:
+    """The checks that the options select; all without options.
+
+    Raises:
+        SelectionError: an unknown clause or id.
+    """
+    if options is None:
+        return CONTAINER.all()
+    return CONTAINER.select(options.clauses, options.checks)
+
+
+async def run_container_checks(
+    target: ContainerTarget,
+    options: Options | None = None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
+) -> Report:
+    """Hold a running container to the container's side of the contract.
+
+    Args:
+        target: where it listens.
+        options: what is allowed, and which checks.
+        on_finding: is told of each finding as it comes.
+
+    Raises:
+        SelectionError: an unknown clause or id.
+        TargetError: an option that cannot be used.
+    """
+    chosen = options or Options()
+    checks = container_checks(chosen)
+    watch = Stopwatch()
+    async with ContainerStage(target, chosen) as stage:
+        findings = await Runner(stage, chosen.timeout, on_finding).run(checks)
+    return watch.report(target.url, chosen.strict, findings)

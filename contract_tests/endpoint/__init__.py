@@ -1,0 +1,1 @@
+"""The checks of an endpoint, one file a subject; `run` makes them."""

@@ -1,0 +1,61 @@
+"""A run of all endpoint checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from contract_tests.checks import ENDPOINT, Check
+from contract_tests.endpoint import (
+    access,
+    chunks,
+    ending,
+    frames,
+    keepalive,
+    names,
+    opening,
+    refusals,
+    sdk,
+)
+from contract_tests.endpoint.stage import EndpointStage
+from contract_tests.options import EndpointTarget, Options
+from contract_tests.runner import Runner, Stopwatch
+from contract_tests.verdicts import Finding, Report
+
+_ORDER = tuple(
+    module.__name__
+    for module in (opening, sdk, access, names, refusals, frames, chunks, ending, keepalive)
+)
+
+
+def endpoint_checks(options: Options | None = None) -> tuple[Check, ...]:
+    """The checks that the options select; all without options.
+
+    Raises:
+        SelectionError: an unknown clause or id.
+    """
+    found = ENDPOINT.all() if options is None else ENDPOINT.select(options.clauses, options.checks)
+    # Not by who imported which first.
+    return tuple(sorted(found, key=lambda check: _ORDER.index(check.run.__module__)))
+
+
+async def run_endpoint_checks(
+    target: EndpointTarget,
+    options: Options,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
+) -> Report:
+    """Hold an endpoint to SageMaker's side of the contract.
+
+    Args:
+        target: the emulator, or SageMaker itself.
+        options: the endpoint's name, what is allowed, and which checks.
+        on_finding: is told of each finding as it comes.
+
+    Raises:
+        SelectionError: an unknown clause or id.
+        TargetError: an option that is missing or cannot be used.
+    """
+    checks = endpoint_checks(options)
+    watch = Stopwatch()
+    async with EndpointStage(target, options) as stage:
+        findings = await Runner(stage, options.timeout, on_finding).run(checks)
+    return watch.report(f"{target.url} {options.endpoint_name}", options.strict, findings)

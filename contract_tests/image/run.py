@@ -1,0 +1,84 @@
+"""A run of all checks of an image: of itself, and of a container of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from contract_tests.checks import CONTAINER, IMAGE, Check, Registry
+from contract_tests.container.run import container_checks
+from contract_tests.container.stage import ContainerStage
+
+# Imported for its checks.
+from contract_tests.image import checks  # noqa: F401
+from contract_tests.image.stage import ImageStage
+from contract_tests.options import ContainerTarget, Options
+from contract_tests.runner import Runner, Stopwatch
+from contract_tests.verdicts import Finding, Report
+from emulator.hosting.hosted import ImageRun
+
+
+def is_image(target: str) -> bool:
+    """Whether a target is an image's name: what is no URL, and no port that lost its address."""
+    return "://" not in target and not target.isdigit()
+
+
+def image_checks(options: Options | None = None) -> tuple[Check, ...]:
+    """The checks that the options select: of the image, then of a container of it.
+
+    Raises:
+        SelectionError: a clause or id that neither has.
+    """
+    chosen = options or Options()
+    if not chosen.clauses and not chosen.checks:
+        found = IMAGE.all() + container_checks()
+    else:
+        own = [known for known in chosen.checks if known.partition(".")[0] == IMAGE.kind]
+        others = [known for known in chosen.checks if known not in own]
+        found = _of(IMAGE, chosen.clauses, own) + _of(CONTAINER, chosen.clauses, others)
+        if not found:
+            CONTAINER.select(chosen.clauses)  # says which clauses there are
+    return tuple(sorted(found, key=lambda check: check.ends_target))
+
+
+def _of(registry: Registry, clauses: Iterable[str], ids: Iterable[str]) -> tuple[Check, ...]:
+    held = {clause for check in registry.all() for clause in check.clauses}
+    known, ids = [clause for clause in clauses if clause in held], list(ids)
+    return registry.select(known, ids) if known or ids else ()
+
+
+async def run_image_checks(
+    run: ImageRun,
+    options: Options | None = None,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
+    *,
+    startup: float = 480.0,
+) -> Report:
+    """Hold an image, and a container of it, to the contract.
+
+    Args:
+        run: the image, and how it is run.
+        options: what is allowed, and which checks.
+        on_finding: is told of each finding as it comes.
+        startup: seconds that the container has to get healthy.
+
+    Raises:
+        SelectionError: an unknown clause or id.
+        TargetError: no Docker, or no such image.
+    """
+    chosen = options or Options()
+    selected = image_checks(options)
+    own = [check for check in selected if check.id.startswith("image.")]
+    # SIGTERM is sent once, and the image's check knows the exit code.
+    of_container = [check for check in selected if check not in own and not check.ends_target]
+    watch = Stopwatch()
+    findings: list[Finding] = []
+    async with ImageStage(run, startup) as stage:
+        runner = Runner(stage, chosen.timeout, on_finding)
+        findings += await runner.run([check for check in own if not check.ends_target])
+        if of_container and await stage.missing("running") is None and stage.container is not None:
+            target = ContainerTarget.parse(stage.container.url)
+            async with ContainerStage(target, replace(chosen, pid=None)) as container:
+                findings += await Runner(container, chosen.timeout, on_finding).run(of_container)
+        findings += await runner.run([check for check in own if check.ends_target])
+    return watch.report(run.image, chosen.strict, findings)

@@ -1,0 +1,1 @@
+"""A report for the terminal, for continuous integration, for programs and for people."""

@@ -1,0 +1,38 @@
+"""Writes reports to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from contract_tests.report.html import to_html
+from contract_tests.report.json import to_json
+from contract_tests.report.junit import to_junit
+from contract_tests.verdicts import Report
+
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "html": to_html,
+    "json": to_json,
+    "junit": to_junit,
+}
+
+
+def write(report: Report, wanted: Mapping[str, Path | None]) -> list[Path]:
+    """Write the report in each wanted format.
+
+    Args:
+        report: of a run.
+        wanted: a path, or None, for names of `FORMATS`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    written = []
+    for name, path in wanted.items():
+        if path is not None:
+            path.write_text(FORMATS[name](report), "utf-8")
+            written.append(path)
+    return written

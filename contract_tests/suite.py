@@ -1,0 +1,67 @@
+"""Every check as a test of pytest, for `pytest --pyargs contract_tests.suite --bidi-target …`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from contract_tests.checks import Check
+from contract_tests.options import TargetError
+from contract_tests.plugin import options_of
+from contract_tests.report.words import explanation
+from contract_tests.runner import Runner
+from contract_tests.targets import checks_for, stage_for
+from contract_tests.verdicts import Finding, Verdict
+
+type Make = Callable[[Check], Finding]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make the target's checks, or both kinds' where there is none."""
+    if "check" in metafunc.fixturenames:
+        checks = checks_for(metafunc.config.getoption("--bidi-target") or "")
+        metafunc.parametrize("check", checks, ids=[check.id for check in checks])
+
+
+@pytest.fixture(scope="session")
+def make_check(pytestconfig: pytest.Config) -> Iterator[Make]:
+    """Makes a check on the target; one event loop and one stage for the whole run."""
+    url = pytestconfig.getoption("--bidi-target")
+    if not url:
+        pytest.skip("no target: give one with --bidi-target ws://HOST:PORT or https://HOST:8443")
+    options = options_of(pytestconfig)
+    with asyncio.Runner() as loop:
+        try:
+            stage = stage_for(url, options)
+            loop.run(stage.__aenter__())
+        except TargetError as error:
+            pytest.exit(str(error), pytest.ExitCode.USAGE_ERROR)
+        runner = Runner(stage, options.timeout)
+        try:
+            yield lambda check: loop.run(runner.run_one(check))
+        finally:
+            loop.run(stage.__aexit__(None, None, None))
+
+
+def test_contract(
+    check: Check,
+    make_check: Make,
+    pytestconfig: pytest.Config,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """One check: FAILED fails, SKIPPED skips, NON-STRICT fails with --bidi-strict."""
+    finding = make_check(check)
+    record_property("verdict", str(finding.verdict))
+    record_property("clauses", " ".join(finding.clauses))
+    strict = pytestconfig.getoption("--bidi-strict")
+    match finding.verdict:
+        case Verdict.FAILED:
+            pytest.fail(explanation(finding), pytrace=False)
+        case Verdict.NON_STRICT if strict:
+            pytest.fail(explanation(finding), pytrace=False)
+        case Verdict.SKIPPED:
+            pytest.skip(finding.summary)
+        case _:
+            print(f"{finding.verdict}: {finding.summary}")

@@ -1,0 +1,180 @@
+"""The container checks on containers that do one thing wrong, and on none at all."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.frames import Opcode
+
+from contract_tests.verdicts import Verdict
+from fixtures.containers.echo import EchoContainer
+from fixtures.containers.misbehaving import (
+    AcceptAfter,
+    Answer,
+    CloseAfter,
+    DieAfter,
+    Fault,
+    MisbehavingContainer,
+    NeverPong,
+    RefuseUpgrade,
+    ScriptedFrame,
+    SendPings,
+)
+from fixtures.containers.server import DATA_PATH, Ping
+from tests.contract_tests.running import check, check_one, told, unused_port
+
+METADATA_PATH = f"{DATA_PATH}-metadata"
+ANNOUNCED = (("X-Amzn-SageMaker-Metadata-Stream-Supported", "true"),)
+
+
+async def test_an_echo_container_passes_whatever_needs_no_bridge_and_no_vllm() -> None:
+    async with EchoContainer(port=0) as container:
+        report = await check(container.url)
+    assert not told(report, Verdict.FAILED, Verdict.NON_STRICT)
+    assert report.exit_status == 0
+    skipped = {item.check for item in report.findings if item.verdict is Verdict.SKIPPED}
+    assert {name.partition(".")[0] for name in skipped} == {"bridge", "realtime", "container"}
+    assert "container.sigterm" in skipped
+    assert "container.two-sessions" not in skipped
+
+
+async def test_a_port_where_nothing_listens_is_one_failure_and_not_thirty() -> None:
+    port = unused_port()
+    report = await check(f"ws://127.0.0.1:{port}")
+    first, *others = report.findings
+    assert first.verdict is Verdict.FAILED
+    assert f"nothing listens at 127.0.0.1:{port} (Connection refused)" in first.summary
+    assert {item.verdict for item in others} == {Verdict.SKIPPED}
+    assert report.exit_status == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "check_id", "verdict", "says"),
+    [
+        (RefuseUpgrade(503), "container.accept-time", Verdict.FAILED, "HTTP 503"),
+        (AcceptAfter(0.3), "container.accept-time", Verdict.FAILED, "accepted after 30"),
+        (NeverPong(), "container.pong", Verdict.FAILED, "did not come on session 1 within 5 s"),
+        (DieAfter(1), "container.text-frame", Verdict.FAILED, "TCP ended without a Close frame"),
+        (DieAfter(1), "container.binary-frame", Verdict.FAILED, "1006"),
+        (CloseAfter(1, 1003), "container.binary-frame", Verdict.NON_STRICT, "Close 1003"),
+        (CloseAfter(1, 1007), "container.invalid-utf8", Verdict.OK, "Close 1007"),
+        (CloseAfter(3, 1002), "container.fragmented-text", Verdict.FAILED, "Close 1002"),
+        (
+            Answer((ScriptedFrame(Opcode.CONT, b"of what?"),), after=1),
+            "container.text-frame",
+            Verdict.FAILED,
+            "a frame that breaks RFC 6455: unexpected continuation frame",
+        ),
+        (CloseAfter(1, 1009), "container.message-1-mib", Verdict.NON_STRICT, "Close 1009"),
+        (DieAfter(1), "container.message-1-mib", Verdict.FAILED, "1006"),
+        (SendPings((b"a", b"b")), "container.own-pings", Verdict.INFORMATIONAL, "2 answered"),
+        (
+            Answer((ScriptedFrame(Opcode.TEXT, b"not the same"),), after=1),
+            "container.echo",
+            Verdict.SKIPPED,
+            "sends back what it gets",
+        ),
+    ],
+)
+async def test_a_fault_is_found_by_its_check(
+    fault: Fault, check_id: str, verdict: Verdict, says: str
+) -> None:
+    async with MisbehavingContainer(fault) as container:
+        finding = await check_one(container.url, check_id)
+    assert (finding.verdict, says in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(
+    ("ping", "says"),
+    [(Ping(503), "HTTP 503"), (Ping(200, 2.1), "after 2.1")],
+)
+async def test_a_ping_page_that_is_unhealthy_or_late_fails(ping: Ping, says: str) -> None:
+    async with EchoContainer(port=0, ping=ping) as container:
+        finding = await check_one(container.url, "container.ping-page")
+    assert finding.verdict is Verdict.FAILED
+    assert says in finding.summary
+    assert finding.expected == "HTTP 200 within 2 s"
+
+
+async def test_an_announced_metadata_stream_has_to_be_there() -> None:
+    async with MisbehavingContainer(headers=ANNOUNCED) as container:
+        missing = await check_one(container.url, "container.metadata-stream")
+    async with MisbehavingContainer(
+        headers=ANNOUNCED, paths=(DATA_PATH, METADATA_PATH)
+    ) as container:
+        there = await check_one(container.url, "container.metadata-stream")
+        first, second = container.requests
+    assert missing.verdict is Verdict.FAILED
+    assert "answered with HTTP 404" in missing.summary
+    assert there.verdict is Verdict.OK
+    name = "x-amzn-sagemaker-request-id"
+    assert first.headers[name] == second.headers[name]
+
+
+async def test_a_container_that_listens_on_another_path_is_checked_there() -> None:
+    async with EchoContainer(port=0, paths=("/v1/realtime",)) as container:
+        elsewhere = await check_one(container.url, "container.text-frame")
+        there = await check_one(container.url, "container.text-frame", path="/v1/realtime")
+    assert elsewhere.verdict is Verdict.FAILED
+    assert f"the upgrade on {DATA_PATH} was answered with HTTP 404" in elsewhere.summary
+    assert there.verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "TCP ended without an answer"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "is no HTTP"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "no valid opening handshake"),
+    ],
+)
+async def test_something_else_than_a_websocket_server_fails_in_words(
+    answer: bytes, says: str
+) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1_000):
+            writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        finding = await check_one(f"ws://127.0.0.1:{port}", "container.accept-time")
+    assert finding.verdict is Verdict.FAILED
+    assert says in finding.summary
+
+
+async def test_a_container_that_does_not_survive_a_check_is_named_and_the_rest_is_skipped() -> None:
+    """Stop listening as soon as the first session has been opened."""
+    server: asyncio.Server
+
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"Upgrade" in await reader.read(1_000):
+            server.close()
+        writer.close()
+
+    server = await asyncio.start_server(die, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    report = await check(url, "container.accept-time", "container.query-string")
+    first, second = report.findings
+    assert "after this check the target accepts no connections any more" in first.summary
+    assert second.verdict is Verdict.SKIPPED
+    assert "since the check container.accept-time" in second.summary
+
+
+@pytest.mark.parametrize(
+    ("checks", "options", "says"),
+    [
+        ("bridge", {}, "--fake-backend"),
+        ("realtime", {}, "--model-protocol vllm-realtime"),
+        ("container.sigterm", {}, "--pid"),
+        ("bridge.commands", {}, "--backend-down-cmd"),
+    ],
+)
+async def test_a_check_that_needs_more_is_skipped_and_says_what(
+    checks: str, options: dict[str, Any], says: str
+) -> None:
+    async with EchoContainer(port=0) as container:
+        report = await check(container.url, checks, **options)
+    assert {item.verdict for item in report.findings} == {Verdict.SKIPPED}
+    assert any(says in item.summary for item in report.findings)
+    assert report.exit_status == 1, "a run that makes no check shows nothing"
