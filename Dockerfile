@@ -1,0 +1,86 @@
+# Three images:
+#
+#   docker build --target voxtral  -t voxtral .    the one to deploy: vLLM and the bridge
+#   docker build --target bridge   -t bridge .     the bridge alone; BRIDGE_BACKEND_URL names vLLM
+#   docker build --target emulator -t emulator .   the emulator, for Compose and CI
+#
+# `images/build-offline` builds them where no image registry can be reached.
+
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+# Its Python must be of the same minor version as PYTHON_IMAGE's: the bridge's packages are copied.
+ARG VLLM_IMAGE=public.ecr.aws/deep-learning-containers/vllm:0.17.1-gpu-py312-cu129-ubuntu22.04-sagemaker-v1.0-soci
+
+
+# The bridge in a folder of its own: vLLM's image has its own releases of the same packages, and
+# neither side may see the other's.
+FROM ${PYTHON_IMAGE} AS bridge-packages
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
+WORKDIR /build
+COPY images/wheels wheels
+COPY constraints.txt images/bridge.txt ./
+RUN python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore \
+    --target /opt/bridge --constraint constraints.txt --requirement bridge.txt
+COPY images/launch /opt/bridge
+COPY bridge /opt/bridge/bridge
+
+
+FROM ${PYTHON_IMAGE} AS bridge
+LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
+COPY --from=bridge-packages /opt/bridge /opt/bridge
+WORKDIR /opt/bridge
+ENV PYTHONUNBUFFERED=1
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python3", "/opt/bridge/ask_ping.py"]
+ENTRYPOINT ["python3", "-m", "bridge"]
+CMD ["serve"]
+
+
+FROM ${PYTHON_IMAGE} AS emulator-packages
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
+RUN python3 -m venv --without-pip /opt/bidi
+WORKDIR /build
+COPY images/wheels wheels
+COPY constraints.txt pyproject.toml images/dependencies.py ./
+RUN python3 dependencies.py pyproject.toml > requirements.txt && \
+    python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir \
+    --constraint constraints.txt --requirement requirements.txt
+COPY LICENSE README.md ./
+COPY bridge bridge
+COPY client client
+COPY contract_tests contract_tests
+COPY emulator emulator
+COPY fixtures fixtures
+RUN python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir --no-deps .
+
+
+FROM ${PYTHON_IMAGE} AS emulator
+COPY --from=emulator-packages /opt/bidi /opt/bidi
+# The local CA is in this folder: share it with the clients, which have to trust it.
+ENV PATH=/opt/bidi/bin:${PATH} PYTHONUNBUFFERED=1 BIDI_STATE_DIR=/var/lib/bidi
+EXPOSE 8443
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
+    CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 8443), 2)"]
+ENTRYPOINT ["bidi"]
+CMD ["serve", "--host", "0.0.0.0"]
+
+
+# Last, so that it is what `docker build .` makes, and so that a builder which makes every stage on
+# the way pulls vLLM's image for this one only.
+FROM ${VLLM_IMAGE} AS voxtral
+# SageMaker opens no WebSocket to an image without this label.
+LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
+USER root
+COPY --from=bridge-packages /opt/bridge /opt/bridge
+# A base image with another Python fails here, not on SageMaker.
+RUN PYTHONPATH=/opt/bridge python3 -c "import bridge.app"
+# 45,000 tokens are an hour of speech. Mistral's advice for this model: piecewise CUDA graphs.
+ENV PYTHONUNBUFFERED=1 \
+    SM_VLLM_MAX_MODEL_LEN=45000 \
+    SM_VLLM_COMPILATION_CONFIG='{"cudagraph_mode": "PIECEWISE"}' \
+    VLLM_DISABLE_COMPILE_CACHE=1
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s --start-period=8m CMD ["python3", "/opt/bridge/ask_ping.py"]
+ENTRYPOINT ["python3", "/opt/bridge/supervise.py"]
+CMD ["serve"]

@@ -1,0 +1,125 @@
+"""Emulator, container, stand-in and client, each a container on one Docker network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from aws_sdk_sagemaker_runtime_http2.models import (
+    InvokeEndpointWithBidirectionalStreamInput,
+    RequestPayloadPart,
+    RequestStreamEventPayloadPart,
+    ResponseStreamEventPayloadPart,
+)
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+from emulator.testcontainers import SageMakerBidiContainer, StandInContainer, VoxtralContainer
+from emulator.testcontainers.reach import ContainerEnded, NotOnANetwork
+from tests.docker.talk import FOX, Talk, docker, exit_code, sdk_stream
+
+pytestmark = pytest.mark.docker
+
+CLIENT = Path(__file__).with_name("hard_coded_client.py")
+
+
+def test_a_client_that_hard_codes_sagemakers_host_runs_unchanged_beside_the_emulator(
+    bidi_images: Mapping[str, str], bidi_network: Network, sagemaker_bidi: SageMakerBidiContainer
+) -> None:
+    # What a user gives the container: trust, credentials, and nothing about the host.
+    client = DockerContainer(bidi_images["emulator"]).with_network(bidi_network)
+    client.with_kwargs(entrypoint=["python"])
+    client.with_command(["/client.py", "/fox.wav"])
+    client.with_copy_into_container(CLIENT, "/client.py")
+    client.with_copy_into_container(FOX.path, "/fox.wav")
+    client.with_copy_into_container(sagemaker_bidi.get_bundle(), "/bundle.pem")
+    client.with_envs(SSL_CERT_FILE="/bundle.pem", **sagemaker_bidi.get_credentials())
+    with client:
+        code = exit_code(client.get_container_id(), 60)
+        out, err = (text.decode() for text in client.get_logs())
+    assert (code, out.strip()) == (0, FOX.words), err
+    assert "8443" in CLIENT.read_text()
+
+
+async def test_the_ready_sdk_client_talks_to_the_emulator_from_this_machine(
+    sagemaker_bidi: SageMakerBidiContainer,
+) -> None:
+    client = await sagemaker_bidi.get_client()
+    try:
+        stream = await client.invoke_endpoint_with_bidirectional_stream(
+            InvokeEndpointWithBidirectionalStreamInput(endpoint_name="voxtral")
+        )
+        part = RequestPayloadPart(bytes_=b'{"type": "nonsense"}', data_type="UTF8")
+        await stream.input_stream.send(RequestStreamEventPayloadPart(value=part))
+        _, output = await stream.await_output()
+        said = []
+        for _ in range(2):
+            event = await output.receive()
+            assert isinstance(event, ResponseStreamEventPayloadPart)
+            said.append(event.value.bytes_ or b"")
+        await stream.input_stream.close()
+        await output.close()
+    finally:
+        await client.close()
+    assert b"session.created" in said[0]
+    assert b"unknown_event" in said[1]
+
+
+async def test_websocket_clients_reach_the_container_and_the_stand_in(
+    voxtral_container: VoxtralContainer, stand_in_container: StandInContainer
+) -> None:
+    async with voxtral_container.get_client() as bridge, stand_in_container.get_client() as vllm:
+        assert "session.created" in await bridge.recv()
+        assert "session.created" in await vllm.recv()
+
+
+async def test_contract_settings_reach_the_emulator_in_its_container(
+    bidi_images: Mapping[str, str],
+    bidi_network: Network,
+    voxtral_container: VoxtralContainer,
+    tmp_path: Path,
+) -> None:
+    emulator = (
+        SageMakerBidiContainer(bidi_images["emulator"])
+        .with_network(bidi_network)
+        .with_endpoint("voxtral", voxtral_container)
+        .with_region("us-east-1")
+        .with_contract(lifetime=3.0, accept_seconds=10.0)
+    )
+    with emulator:
+        ca = tmp_path / "ca.pem"
+        ca.write_bytes(emulator.get_ca())
+        async with sdk_stream(emulator.get_url(), ca) as stream:
+            error = await Talk(stream).end()
+    assert "The stream reached its longest duration of 3 seconds" in str(error)
+
+
+def test_a_wrong_setting_is_told_at_the_start_and_not_after_a_minute(
+    bidi_images: Mapping[str, str],
+) -> None:
+    emulator = SageMakerBidiContainer(bidi_images["emulator"])
+    emulator.with_endpoint("voxtral", "ws://nowhere").with_contract(lifetme=1)
+    with pytest.raises(RuntimeError, match=r"exited \(status: exited, exit code: 2\)"):
+        emulator.start()
+    assert "lifetme: no such setting" in emulator.get_logs()[1].decode()
+    emulator.stop()
+
+
+def test_an_endpoint_must_be_on_a_network_to_be_reached(bidi_images: Mapping[str, str]) -> None:
+    with pytest.raises(NotOnANetwork, match=r"VoxtralContainer .*\.with_network_aliases"):
+        SageMakerBidiContainer().with_endpoint("v", VoxtralContainer(bidi_images["bridge"]))
+
+
+@pytest.mark.parametrize("target", ["bridge", "voxtral", "emulator"])
+def test_each_image_knows_its_own_health(target: str, bidi_images: Mapping[str, str]) -> None:
+    asked = "{{json .Config.Healthcheck.Test}}"
+    assert docker("inspect", "--format", asked, bidi_images[target]).startswith('["CMD","python')
+
+
+def test_a_container_that_ends_is_not_waited_for_and_its_log_is_shown(
+    bidi_images: Mapping[str, str], tmp_path: Path
+) -> None:
+    empty = VoxtralContainer(bidi_images["voxtral"]).with_model(tmp_path)
+    with pytest.raises(ContainerEnded, match=r"ended with 2 before (?s:.*)holds no model"), empty:
+        pass
