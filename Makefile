@@ -33,7 +33,7 @@ format: setup
 # A minute for each fuzz target; FUZZ_SECONDS changes it.
 FUZZ_SECONDS ?= 60
 fuzz: setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' --constraint constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[fuzz]' --constraint constraints.txt
 	$(BIN)/python -m tests.fuzz.codec -max_total_time=$(FUZZ_SECONDS) -verbosity=0
 	$(BIN)/python -m tests.fuzz.connection -max_total_time=$(FUZZ_SECONDS) -verbosity=0
 
@@ -59,7 +59,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	fi; \
 	echo "setting up $(VENV) with $$($$python --version)"; \
 	$$python -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
 clean:

@@ -10,6 +10,17 @@ import pytest
 from emulator import Config, Emulator
 from fixtures.containers.echo import EchoContainer
 
+# These first build an image, load an engine or fetch a release of the SDK.
+SLOW_TO_START = ("docker", "gpu", "sdk", "vllm")
+SLOW_TO_START_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """More time for the tests that first build or install what they run."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in SLOW_TO_START):
+            item.add_marker(pytest.mark.timeout(SLOW_TO_START_SECONDS), append=False)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -32,7 +32,8 @@ async def main() -> None:
     print((await receiver.receive()).value.bytes_.decode(), flush=True)
     if len(sys.argv) > 2:
         print(repr(await receiver.receive()), flush=True)
-    await stream.input_stream.close()
+    else:  # The input of a stream that is over is not closed: the SDK may wait there for ever.
+        await stream.input_stream.close()
     await client.close()
 
 asyncio.run(main())
