@@ -277,8 +277,14 @@ class Session:
 
     # From the clock and the operator.
 
-    def receive_timeout(self, now: float) -> list[Output]:
-        """Time has reached `deadline()`; ask that again afterwards."""
+    def receive_timeout(self, now: float, *, output_unread: bool = False) -> list[Output]:
+        """Time has reached `deadline()`; ask that again afterwards.
+
+        Args:
+            now: seconds of the emulator's clock.
+            output_unread: the client leaves its output unread, so that the container is not read
+                either: a pong of its may wait behind what it has said.
+        """
         outputs: list[Output] = []
         if self.ending is not None:
             return outputs
@@ -289,19 +295,25 @@ class Session:
             case Ping(payload):
                 outputs.append(SendFrame(Frame(Opcode.PING, payload)))
             case Unanswered(pings):
-                self._give_up(pings, outputs)
+                self._give_up(pings, output_unread, outputs)
         return outputs
 
-    def _give_up(self, pings: int, outputs: list[Output]) -> None:
+    def _give_up(self, pings: int, output_unread: bool, outputs: list[Output]) -> None:
         error = self._settings.missed_pongs_error
+        hint = (
+            "the client did not read its output, so the container was not read either: its pongs "
+            "may wait behind what it has said; receive all the time, also while sending"
+            if output_unread
+            else "a container that is blocked or frozen answers no pings; its endpoint stays in "
+            "service"
+        )
         self._end_with_error(
             Ending(
                 "emulator",
                 "K1",
                 f"the container answered none of {pings} consecutive pings",
                 replace(error, message=error.message.replace("{pings}", str(pings))),
-                "a container that is blocked or frozen answers no pings; its endpoint stays in "
-                "service",
+                hint,
             ),
             CloseContainer(1011, "keepalive ping timeout", discard=True),
             outputs,

@@ -11,12 +11,9 @@ send these content types nor DELETE without asking first, and a foreign host nam
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import socket
 import tomllib
-from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +29,7 @@ from starlette.routing import Route
 from emulator.emulator import Emulator, PortTaken
 from emulator.taps.plan import PlanError, plan_table, read_plan
 from emulator.transport.record import SessionRecord
+from fixtures.embedded import EmbeddedServer
 
 DEFAULT_CONTROL_PORT = 8444
 LARGEST_PLAN = 1024 * 1024
@@ -51,7 +49,7 @@ class Control:
 
     def __init__(self, emulator: Emulator, port: int = 0) -> None:
         self._port = port
-        self._server = _Server(
+        self._server = EmbeddedServer(
             uvicorn.Config(
                 application(emulator),
                 lifespan="off",
@@ -61,7 +59,6 @@ class Control:
                 timeout_graceful_shutdown=1,
             )
         )
-        self._serving: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -71,12 +68,7 @@ class Control:
     async def __aenter__(self) -> Self:
         listener = _listen(self._port)
         self._port = listener.getsockname()[1]
-        self._serving = asyncio.create_task(self._server.serve([listener]))
-        ready = asyncio.create_task(self._server.ready.wait())
-        await asyncio.wait({ready, self._serving}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if self._serving.done():
-            self._serving.result()
+        await self._server.listen(listener)
         return self
 
     async def __aexit__(
@@ -85,9 +77,7 @@ class Control:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
-        if self._serving is not None:
-            await self._serving
+        await self._server.stop()
 
 
 def application(emulator: Emulator) -> Starlette:
@@ -180,22 +170,6 @@ async def _tell(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
     return JSONResponse({"error": str(error)}, 400)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves the process's signals alone and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
 
 
 def _listen(port: int) -> socket.socket:

@@ -76,6 +76,7 @@ class LiveSession(Invoked):
         self._border = Border(self, self.stream, container, taps, self.account, self._fail)
         self._ended = asyncio.Event()
         self._failure: Exception | None = None
+        self._output_unread = False
 
     async def run(self) -> None:
         """Carry the stream until it has ended on both sides."""
@@ -255,7 +256,9 @@ class LiveSession(Invoked):
                     await self._perform(self._receive_end_of_container(received))
                     return
                 await self._receive_frames(received)
+                self._output_unread = True
                 await self.stream.drain()
+                self._output_unread = False
         except StreamReset as reset:
             await self._perform(self.session.receive_reset(reset.why))
 
@@ -306,7 +309,9 @@ class LiveSession(Invoked):
     async def _keep_time(self) -> None:
         while (deadline := self.session.deadline()) is not None:
             await self.clock.sleep_until(deadline)
-            await self._perform(self.session.receive_timeout(self.clock.now()))
+            now = self.clock.now()
+            timeout = self.session.receive_timeout(now, output_unread=self._output_unread)
+            await self._perform(timeout)
 
     # What the contract decided.
 

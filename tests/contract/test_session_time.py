@@ -78,6 +78,18 @@ def test_a_container_that_answers_no_ping_is_closed_after_300_seconds(session: S
     assert "its endpoint stays in service" in ending.hint
 
 
+@pytest.mark.clause("K1")
+def test_pongs_that_may_wait_behind_unread_output_are_not_blamed_on_the_container(
+    session: Session,
+) -> None:
+    while (now := session.deadline()) is not None:
+        session.receive_timeout(now, output_unread=True)
+
+    assert session.ending is not None
+    assert session.ending.clause == "K1"
+    assert session.ending.hint.startswith("the client did not read its output")
+
+
 @pytest.mark.clause("K2")
 @pytest.mark.clause("K3")
 def test_a_stream_lives_30_minutes_at_most_however_well_it_does(session: Session) -> None:

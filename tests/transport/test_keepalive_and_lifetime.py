@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from websockets.frames import Close, Opcode
 
 from emulator import ManualClock
+from fixtures.containers.connection import FrameSocket
 from fixtures.containers.misbehaving import MisbehavingContainer, NeverPong
+from tests.transport.lean_client import LIMIT_SECONDS
 from tests.transport.world import stalls, world
 
 # The chunks carry the wall's time, which the driven clock leaves behind.
@@ -60,6 +63,26 @@ async def test_five_unanswered_pings_end_the_stream_at_300_seconds(
         assert (ending.by, ending.clause) == ("emulator", "K1")
         assert Close.parse(w.container.frames[-1].payload).code == 1011
         assert clock.now() == pytest.approx(300)
+
+
+@pytest.mark.clause("K1")
+async def test_a_client_that_does_not_read_is_named_as_the_cause_of_missed_pongs() -> None:
+    async def floods(connection: FrameSocket) -> None:
+        while True:
+            await connection.send(Opcode.BINARY, bytes(64 * 1024))
+
+    clock = ManualClock()
+    async with world(floods, clock=clock, http2={"send_buffer": 64 * 1024}) as w:
+        await (await w.client.open(reads=False)).opened()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            # The first fills the client's window, the second what the emulator holds for it.
+            while w.record.frames_received < 2:
+                await clock.advance(0.001)
+        await clock.advance(300)
+
+        ending = await w.drive_to_the_end(clock)
+        assert ending.clause == "K1"
+        assert ending.hint.startswith("the client did not read its output")
 
 
 @pytest.mark.clause("K1")
