@@ -175,8 +175,11 @@ class Session:
         why = f"the client sent an invalid {detail}"
         shown = self._settings.invalid_input_error
         if isinstance(error, ChunkSignatureError):
+            # It names the event itself, and its type travels as the code.
+            detail = error.message[:_LONGEST_DETAIL]
+            why = f"the client sent an event that breaks the chain: {error.detail}"
+            why = why[:_LONGEST_DETAIL]
             shown = replace(shown, code=error.type)
-            why = f"{why} ({error.detail[:_LONGEST_DETAIL]})"
         shown = replace(shown, message=shown.message.replace("{detail}", detail))
         self._end_with_error(
             Ending("emulator", "F7", why, shown),
