@@ -63,6 +63,8 @@ def show(console: Console, chosen: Scenario) -> None:
     if chosen.parameters:
         lines = (f"{p.name} = {p.default}  {p.meaning}" for p in chosen.parameters.values())
         _section(console, "Parameters", "\n".join(lines))
+    if chosen.note:
+        _section(console, "How it is reproduced", chosen.note)
     # Unbroken, to be copied.
     console.print(f"\n[bold]Command[/bold]\n  {chosen.command}", soft_wrap=True)
     console.print("\n[bold]In a test[/bold]")

@@ -21,6 +21,12 @@ GROUPS: Mapping[Group, str] = {
 }
 # What a scenario may bring: rules go into its plan, the tables into the emulator's configuration.
 _TABLES = ("rules", "contract", "http2", "config")
+# Faults that are the service's answer, not what makes it give one.
+_ANSWERS = {"refuse", "inject-error"}
+SAYS_THE_ANSWER = (
+    "The plan gives the service's answer by itself, whatever the client and the container do: it "
+    "shows what the answer looks like to the client, not the cause at work."
+)
 _KEYS = {"group", "title", "clauses", "what", "why", "do", "needs", "time_scale", "parameters"}
 
 
@@ -81,6 +87,12 @@ class Scenario:
     def at_start(self) -> bool:
         """Whether it changes the configuration, so that a running emulator cannot take it."""
         return any(self.tables.get(table) for table in ("contract", "http2", "config"))
+
+    @property
+    def note(self) -> str:
+        """What to know of how it is reproduced; empty where that is the real thing."""
+        faults = {rule["do"] for rule in self.tables.get("rules", ())}
+        return SAYS_THE_ANSWER if faults & _ANSWERS else ""
 
     @property
     def command(self) -> str:

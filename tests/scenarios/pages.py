@@ -75,7 +75,9 @@ def _page(scenario: Scenario, facts: Facts) -> str:
     lines += ["", "## The contract", ""]
     lines += [_clause(ledger().clause(each)) for each in scenario.clauses]
     if not scenario.needs:
-        lines += ["", "## Reproduce it", "", "```sh", scenario.command, "```"]
+        lines += ["", "## Reproduce it", ""]
+        lines += [scenario.note, ""] if scenario.note else []
+        lines += ["```sh", scenario.command, "```"]
         lines += ["", "In a test:", "", "```python", scenario.test_line, "```"]
     if scenario.parameters:
         lines += ["", "| Parameter | Default | Is |", "|---|---|---|"]

@@ -15,6 +15,7 @@ from emulator.contract.opening import EVENT_STREAM, read_invocation
 from emulator.scenarios import GROUPS, Scenario, ScenarioError, scenario, scenarios
 from emulator.scenarios.apply import apply
 from emulator.scenarios.cli import register
+from emulator.scenarios.scenario import SAYS_THE_ANSWER
 from emulator.taps.faults.delay import Delay
 from emulator.taps.faults.kill_container import KillContainer
 from emulator.taps.faults.refuse import Refuse
@@ -195,6 +196,14 @@ def test_an_explanation_has_clauses_command_and_test_line(app: typer.Typer) -> N
     assert "K1  Pings to the container (documented)" in output
     assert "--scenario missed-pongs --time-scale 60\n" in output
     assert 'async with emulator.scenario("missed-pongs"):\n' in output
+
+
+def test_an_explanation_says_where_the_plan_answers_in_the_services_place(app: typer.Typer) -> None:
+    def explained(name: str) -> str:
+        return " ".join(CliRunner().invoke(app, ["scenario", name]).output.split())
+
+    assert SAYS_THE_ANSWER in explained("access-denied")
+    assert SAYS_THE_ANSWER not in explained("missed-pongs")
 
 
 def test_an_explanation_of_an_unknown_name_is_a_usage_error(app: typer.Typer) -> None:
