@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from zlib import crc32
 
 from emulator.contract.eventstream_errors import (
@@ -20,6 +22,7 @@ from emulator.contract.eventstream_errors import (
     MessageChecksumMismatch,
     PayloadTooLong,
     PreludeChecksumMismatch,
+    TrailingBytes,
     TruncatedMessage,
 )
 from emulator.contract.eventstream_headers import (
@@ -53,8 +56,10 @@ __all__ = [
     "PayloadTooLong",
     "PreludeChecksumMismatch",
     "Timestamp",
+    "TrailingBytes",
     "TruncatedMessage",
     "decode_headers",
+    "decode_message",
     "encode_headers",
 ]
 
@@ -62,6 +67,8 @@ _PRELUDE = struct.Struct(">III")
 _LENGTHS = struct.Struct(">II")
 _CRC = struct.Struct(">I")
 _OVERHEAD = _PRELUDE.size + _CRC.size
+# Headers of up to so many bytes are worth remembering; those of an event have 130.
+_LONGEST_KNOWN = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +149,11 @@ class Decoder:
         try:
             prelude = self._prelude
             if prelude is None:
-                self._prelude = prelude = self._checked_prelude()
+                self._prelude = prelude = _checked_prelude(self._buffer, self._limits, self._offset)
             if len(self._buffer) < prelude[0]:
                 return None
-            message = self._checked_message(*prelude)
+            headers, payload = _checked_message(self._buffer, prelude, self._offset)
+            message = Message(decode_headers(headers, self._limits, offset=self._offset), payload)
         except EventStreamError as error:
             raise self._failed(error) from None
         # Deleting from the front of a bytearray moves its start, not its bytes.
@@ -181,45 +189,84 @@ class Decoder:
         self._buffer = bytearray()
         return error
 
-    def _checked_prelude(self) -> tuple[int, int, int]:
-        total, header_bytes, crc = _PRELUDE.unpack_from(self._buffer)
-        computed = crc32(self._buffer[: _LENGTHS.size])
-        if crc != computed:
-            raise PreludeChecksumMismatch(
-                f"the prelude's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
-                offset=self._offset,
-            )
-        payload_bytes = total - _OVERHEAD - header_bytes
-        if payload_bytes < 0:
-            raise InvalidLength(
-                f"the total length is {total} bytes, "
-                f"with {header_bytes} bytes of headers it is at least {_OVERHEAD + header_bytes}",
-                offset=self._offset,
-            )
-        if header_bytes > self._limits.header_bytes:
-            raise HeadersTooLong(
-                f"the headers have {header_bytes} bytes, the limit is {self._limits.header_bytes}",
-                offset=self._offset,
-            )
-        if payload_bytes > self._limits.payload_bytes:
-            raise PayloadTooLong(
-                f"the payload has {payload_bytes} bytes, the limit is {self._limits.payload_bytes}",
-                offset=self._offset,
-            )
-        return total, header_bytes, crc
 
-    def _checked_message(self, total: int, header_bytes: int, prelude_crc: int) -> Message:
-        headers_end = _PRELUDE.size + header_bytes
-        payload_end = total - _CRC.size
-        with memoryview(self._buffer) as view, view[_LENGTHS.size : payload_end] as checked:
-            # The checksum covers the prelude too: its first eight bytes make the prelude's own.
-            computed = crc32(checked, prelude_crc)
-            headers = bytes(view[_PRELUDE.size : headers_end])
-            payload = bytes(view[headers_end:payload_end])
-        (crc,) = _CRC.unpack_from(self._buffer, payload_end)
-        if crc != computed:
-            raise MessageChecksumMismatch(
-                f"the message's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
-                offset=self._offset,
-            )
-        return Message(decode_headers(headers, self._limits, offset=self._offset), payload)
+def decode_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
+    """The one message that these bytes are (W3).
+
+    Args:
+        data: all of it and nothing else; of a stream's bytes a `Decoder` makes messages.
+        limits: the sizes that it may have.
+
+    Raises:
+        TruncatedMessage, TrailingBytes: they are less or more than one message.
+        EventStreamError: the message is broken, see `Decoder.next_message`.
+    """
+    if len(data) < _PRELUDE.size:
+        raise TruncatedMessage(f"{len(data)} bytes are less than the {_PRELUDE.size} of a prelude")
+    prelude = _checked_prelude(data, limits, None)
+    if len(data) < prelude[0]:
+        raise TruncatedMessage(f"{len(data)} bytes are less than the message's {prelude[0]}")
+    headers, payload = _checked_message(data, prelude, None)
+    known = len(headers) <= _LONGEST_KNOWN
+    decode = _decode_known_headers if known else decode_headers
+    message = Message(decode(headers, limits), payload)
+    if extra := len(data) - prelude[0]:
+        raise TrailingBytes(f"{extra} bytes follow the message")
+    return message
+
+
+# A client's events have the same few headers all the time.
+@lru_cache(maxsize=64)
+def _decode_known_headers(data: bytes, limits: Limits) -> Mapping[str, HeaderValue]:
+    return MappingProxyType(decode_headers(data, limits))
+
+
+def _checked_prelude(
+    buffer: bytes | bytearray, limits: Limits, offset: int | None
+) -> tuple[int, int, int]:
+    total, header_bytes, crc = _PRELUDE.unpack_from(buffer)
+    computed = crc32(buffer[: _LENGTHS.size])
+    if crc != computed:
+        raise PreludeChecksumMismatch(
+            f"the prelude's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
+            offset=offset,
+        )
+    payload_bytes = total - _OVERHEAD - header_bytes
+    if payload_bytes < 0:
+        raise InvalidLength(
+            f"the total length is {total} bytes, "
+            f"with {header_bytes} bytes of headers it is at least {_OVERHEAD + header_bytes}",
+            offset=offset,
+        )
+    if header_bytes > limits.header_bytes:
+        raise HeadersTooLong(
+            f"the headers have {header_bytes} bytes, the limit is {limits.header_bytes}",
+            offset=offset,
+        )
+    if payload_bytes > limits.payload_bytes:
+        raise PayloadTooLong(
+            f"the payload has {payload_bytes} bytes, the limit is {limits.payload_bytes}",
+            offset=offset,
+        )
+    return total, header_bytes, crc
+
+
+def _checked_message(
+    buffer: bytes | bytearray, prelude: tuple[int, int, int], offset: int | None
+) -> tuple[bytes, bytes]:
+    """The bytes of the headers and the payload of the message at the front."""
+    total, header_bytes, prelude_crc = prelude
+    headers_end = _PRELUDE.size + header_bytes
+    payload_end = total - _CRC.size
+    with memoryview(buffer) as view, view[_LENGTHS.size : payload_end] as checked:
+        # The checksum covers the prelude too: its first eight bytes make the prelude's own.
+        computed = crc32(checked, prelude_crc)
+        headers = bytes(view[_PRELUDE.size : headers_end])
+        payload = bytes(view[headers_end:payload_end])
+    (crc,) = _CRC.unpack_from(buffer, payload_end)
+    if crc != computed:
+        raise MessageChecksumMismatch(
+            f"the message's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
+            offset=offset,
+        )
+    return headers, payload

@@ -46,3 +46,7 @@ class DuplicateHeader(EventStreamError):
 
 class TruncatedMessage(EventStreamError):
     """The stream ended inside a message."""
+
+
+class TrailingBytes(EventStreamError):
+    """More follows where one message was expected."""

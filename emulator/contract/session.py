@@ -11,7 +11,15 @@ from dataclasses import replace
 from emulator.contract.chunks import ChunkChain, ChunkSignatureError, is_end
 from emulator.contract.endings import ABNORMAL, NO_STATUS, error_in_text_frame
 from emulator.contract.errors import StreamError
-from emulator.contract.eventstream import Decoder, EventStreamError, Limits, Message
+from emulator.contract.eventstream import (
+    Decoder,
+    EventStreamError,
+    Limits,
+    Message,
+    TrailingBytes,
+    TruncatedMessage,
+    decode_message,
+)
 from emulator.contract.frames import (
     Frame,
     FramesToParts,
@@ -111,24 +119,22 @@ class Session:
         self.parts_received += 1
         if frame is not None:
             self.frames_sent += 1
-            # It holds more than this part where a message was reassembled (F4).
-            outputs.append(SendFrame(frame, replace(part, payload=frame.payload)))
+            if frame.payload is not part.payload:
+                # A message was reassembled: this part ends it and stands for all of it (F4).
+                part = replace(part, payload=frame.payload)
+            outputs.append(SendFrame(frame, part))
 
     def _event(self, payload: bytes) -> Message:
-        decoder = Decoder(self._limits)
-        decoder.receive_data(payload)
         try:
-            event = decoder.next_message()
+            return decode_message(payload, self._limits)
+        except TruncatedMessage as error:
+            raise InvalidPart("its signed message ends before the event inside it does") from error
+        except TrailingBytes as error:
+            raise InvalidPart(
+                f"inside its signed message, {error}; one signed message carries one event (W4)"
+            ) from error
         except EventStreamError as error:
             raise InvalidPart(f"inside its signed message, {error}") from error
-        if event is None:
-            raise InvalidPart("its signed message ends before the event inside it does")
-        if extra := len(payload) - int.from_bytes(payload[:4]):
-            raise InvalidPart(
-                f"its signed message holds {extra} bytes after the event; one signed message "
-                "carries one event (W4)"
-            )
-        return event
 
     def receive_end(self, now: float) -> list[Output]:
         """END_STREAM on the request."""

@@ -22,7 +22,9 @@ from emulator.contract.eventstream import (
     MessageChecksumMismatch,
     PayloadTooLong,
     PreludeChecksumMismatch,
+    TrailingBytes,
     TruncatedMessage,
+    decode_message,
 )
 
 pytestmark = [pytest.mark.clause("W3"), pytest.mark.clause("F7")]
@@ -44,14 +46,12 @@ def _all(decoder: Decoder) -> list[Message]:
     return list(iter(decoder.next_message, None))
 
 
-_messages = st.lists(
-    st.builds(
-        Message,
-        st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=3),
-        st.binary(max_size=200),
-    ),
-    max_size=6,
+_one_message = st.builds(
+    Message,
+    st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=3),
+    st.binary(max_size=200),
 )
+_messages = st.lists(_one_message, max_size=6)
 
 
 @given(_messages, st.data())
@@ -221,3 +221,33 @@ def test_what_has_been_taken_is_no_longer_held() -> None:
         decoder.receive_data(PART.encode())
         assert decoder.next_message() == PART
     assert len(decoder._buffer) == 0
+
+
+@given(_one_message)
+def test_the_bytes_of_one_message_are_that_message(message: Message) -> None:
+    assert decode_message(message.encode()) == message
+
+
+@given(_one_message, st.data())
+def test_less_than_a_message_is_truncated(message: Message, data: st.DataObject) -> None:
+    encoded = message.encode()
+    length = data.draw(st.integers(0, len(encoded) - 1))
+    with pytest.raises(TruncatedMessage, match=f"^{length} bytes are less than the"):
+        decode_message(encoded[:length])
+
+
+def test_more_than_a_message_is_said_to_be_more() -> None:
+    with pytest.raises(TrailingBytes, match=r"^3 bytes follow the message$"):
+        decode_message(Message({"a": "b"}, b"c").encode() + b"xyz")
+
+
+def test_headers_that_are_remembered_cannot_be_changed() -> None:
+    encoded = Message({":event-type": "PayloadPart"}).encode()
+    with pytest.raises(TypeError):
+        decode_message(encoded).headers["x"] = "y"  # type: ignore[index]
+    assert decode_message(encoded).headers == {":event-type": "PayloadPart"}
+
+
+def test_headers_that_are_long_are_decoded_all_the_same() -> None:
+    message = Message({"a": "b" * 1_000}, b"c")
+    assert decode_message(message.encode()) == message

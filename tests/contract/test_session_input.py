@@ -179,8 +179,14 @@ def test_a_bad_checksum_ends_the_stream(stream: Stream) -> None:
         (lambda event: event[:-1] + b"x", "inside its signed message, the message's checksum"),
         (lambda event: event[:-1], "its signed message ends before the event inside it does"),
         (lambda event: event[:3], "its signed message ends before the event inside it does"),
-        (lambda event: event + b"x", "its signed message holds 1 bytes after the event"),
-        (lambda event: event * 2, f"its signed message holds {len(Message(PART).encode())} bytes"),
+        (
+            lambda event: event + b"x",
+            "inside its signed message, 1 bytes follow the message; one signed",
+        ),
+        (
+            lambda event: event * 2,
+            f"inside its signed message, {len(Message(PART).encode())} bytes follow",
+        ),
     ],
 )
 def test_a_signed_message_that_is_not_one_event_ends_the_stream(
