@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -14,6 +16,7 @@ from contract_tests.options import (
     BEHIND,
     BackendAddress,
     Behind,
+    Compare,
     ModelProtocol,
     Options,
     TargetError,
@@ -31,6 +34,17 @@ _FAKE = typer.Option(
     "--fake-backend",
     metavar="[HOST:]PORT",
     help="Stand in for the container's model server here, and try its bad days.",
+)
+_RECORDINGS = typer.Option(
+    "--recordings",
+    metavar="PATH",
+    help="Play these recordings to it as well, a file or a folder; again for more.",
+)
+_VARIANT = typer.Option(
+    "--variant", metavar="NAME=WEIGHT", help="A variant of the endpoint; again for each of them."
+)
+_IGNORE = typer.Option(
+    "--ignore", metavar="NAME", help="Of recordings: a JSON member to leave out as well."
 )
 
 
@@ -101,6 +115,25 @@ def check(
     backend_up_cmd: Annotated[
         str, typer.Option("--backend-up-cmd", help="Shell command: start it again.")
     ] = "",
+    variant: Annotated[list[str] | None, _VARIANT] = None,
+    recordings: Annotated[list[Path] | None, _RECORDINGS] = None,
+    container: Annotated[
+        str,
+        typer.Option(
+            "--container",
+            metavar="TEXT",
+            help="What the target is, as recordings have it: only those of it are played, of the "
+            "bundled ones where no others are given.",
+        ),
+    ] = "",
+    compare_by: Annotated[
+        str, typer.Option("--compare", help="Of recordings: exact, json or text.")
+    ] = Options().compare,
+    ignore: Annotated[list[str] | None, _IGNORE] = None,
+    speed: Annotated[
+        float,
+        typer.Option("--speed", min=0.0, help="Times as fast as recorded; 0: as fast as it goes."),
+    ] = Options().speed,
 ) -> None:
     """Hold a container or an endpoint to SageMaker's contract, and report clause by clause.
 
@@ -129,6 +162,12 @@ def check(
             behind=behind(behind_it),
             allow_cost=allow_cost,
             time_scale=time_scale,
+            variants=variants(variant or ()),
+            recordings=tuple(recordings or ()),
+            container=container,
+            compare=compare(compare_by),
+            ignore=tuple(ignore or ()),
+            speed=speed,
         )
         if list_checks:
             show_checks(console, checks_for(target, options))
@@ -158,10 +197,7 @@ def protocol(name: str) -> ModelProtocol:
     Raises:
         TargetError: not one of those there are.
     """
-    known = get_args(ModelProtocol.__value__)
-    if name not in known:
-        raise TargetError(f"--model-protocol {name}: it is one of {', '.join(known)}")
-    return cast(ModelProtocol, name)
+    return cast(ModelProtocol, _one_of("--model-protocol", name, get_args(ModelProtocol.__value__)))
 
 
 def behind(kind: str) -> Behind:
@@ -170,6 +206,40 @@ def behind(kind: str) -> Behind:
     Raises:
         TargetError: not one of those there are.
     """
-    if kind not in get_args(Behind.__value__):
-        raise TargetError(f"--behind {kind}: it is one of {', '.join(BEHIND)}")
-    return cast(Behind, kind)
+    return cast(Behind, _one_of("--behind", kind, (*BEHIND, Options().behind)))
+
+
+def compare(mode: str) -> Compare:
+    """Read `--compare`.
+
+    Raises:
+        TargetError: not one of those there are.
+    """
+    return cast(Compare, _one_of("--compare", mode, get_args(Compare.__value__)))
+
+
+def _one_of(option: str, given: str, known: tuple[str, ...]) -> str:
+    if given not in known:
+        raise TargetError(f"{option} {given}: it is one of {', '.join(known)}")
+    return given
+
+
+def variants(given: Iterable[str]) -> dict[str, float]:
+    """Read `--variant`.
+
+    Raises:
+        TargetError: not NAME=WEIGHT, a name twice, or weights of which none is over 0.
+    """
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, written = text.partition("=")
+        try:
+            weight = float(written)
+        except ValueError:
+            weight = math.nan
+        if not name or name in found or not 0 <= weight < math.inf:
+            raise TargetError(f"--variant {text}: write NAME=WEIGHT, each name once")
+        found[name] = weight
+    if found and not any(found.values()):
+        raise TargetError("--variant: every weight is 0, so no variant could be invoked")
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 type ModelProtocol = Literal["vllm-realtime", "none"]
-type Behind = Literal["echo", "never-pong", "closing", "refusing", "unknown"]
+type Behind = Literal["echo", "obeying", "never-pong", "closing", "refusing", "unknown"]
+type Compare = Literal["exact", "json", "text"]
 
 CONTAINER_PORT = 8080
 ENDPOINT_PORT = 8443
@@ -20,34 +21,35 @@ class TargetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerTarget:
-    """A running container by its address (O2)."""
+class _Target:
+    """A host and a port; what kind of target listens there, its subclass says."""
 
     host: str
-    port: int = CONTAINER_PORT
+    port: int
+
+    schemes: ClassVar[tuple[str, ...]]
+    default_port: ClassVar[int]
+    kind: ClassVar[str]
+    write: ClassVar[str]
+    why: ClassVar[str]
+    path_option: ClassVar[str]
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `ws://HOST[:PORT]` or `http://HOST[:PORT]`.
+        """Read `SCHEME://HOST[:PORT]`.
 
         Raises:
             TargetError: another scheme, no host, no port number, or a path.
         """
         parts = urlsplit(url)
-        if parts.scheme not in ("ws", "http"):
-            raise TargetError(
-                f"{url!r} is no container's address; write ws://HOST:PORT (SageMaker uses no TLS "
-                "towards a container)"
-            )
+        if parts.scheme not in cls.schemes:
+            raise TargetError(f"{url!r} is no {cls.kind}'s address; write {cls.write} ({cls.why})")
         if not parts.hostname:
-            raise TargetError(f"{url!r} names no host; write ws://HOST:PORT")
+            raise TargetError(f"{url!r} names no host; write {cls.write}")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise TargetError(
-                f"{url!r} has a path; write ws://HOST:PORT alone (--path chooses another path than "
-                "/invocations-bidirectional-stream)"
-            )
+            raise TargetError(f"{url!r} has a path; write {cls.write} alone ({cls.path_option})")
         try:
-            return cls(parts.hostname, parts.port or CONTAINER_PORT)
+            return cls(parts.hostname, parts.port or cls.default_port)
         except ValueError as error:
             raise TargetError(f"{url!r}: {error}") from error
 
@@ -58,51 +60,30 @@ class ContainerTarget:
 
     @property
     def url(self) -> str:
-        """`ws://HOST:PORT`."""
-        return f"ws://{self.address}"
+        """`SCHEME://HOST:PORT`."""
+        return f"{self.schemes[0]}://{self.address}"
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointTarget:
+class ContainerTarget(_Target):
+    """A running container by its address (O2)."""
+
+    schemes = ("ws", "http")
+    default_port = CONTAINER_PORT
+    kind = "container"
+    write = "ws://HOST:PORT"
+    why = "SageMaker uses no TLS towards a container"
+    path_option = "--path chooses another path than /invocations-bidirectional-stream"
+
+
+class EndpointTarget(_Target):
     """Where an endpoint's streams are opened: the emulator, or SageMaker itself (W1)."""
 
-    host: str
-    port: int = ENDPOINT_PORT
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Read `https://HOST[:PORT]`.
-
-        Raises:
-            TargetError: another scheme, no host, no port number, or a path.
-        """
-        parts = urlsplit(url)
-        if parts.scheme != "https":
-            raise TargetError(
-                f"{url!r} is no endpoint's address; write https://HOST:{ENDPOINT_PORT} (SageMaker "
-                "speaks HTTP/2 over TLS)"
-            )
-        if not parts.hostname:
-            raise TargetError(f"{url!r} names no host; write https://HOST:{ENDPOINT_PORT}")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise TargetError(
-                f"{url!r} has a path; write https://HOST:{ENDPOINT_PORT} alone (--endpoint-name "
-                "says which endpoint)"
-            )
-        try:
-            return cls(parts.hostname, parts.port or ENDPOINT_PORT)
-        except ValueError as error:
-            raise TargetError(f"{url!r}: {error}") from error
-
-    @property
-    def address(self) -> str:
-        """`HOST:PORT`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """`https://HOST:PORT`."""
-        return f"https://{self.address}"
+    schemes = ("https",)
+    default_port = ENDPOINT_PORT
+    kind = "endpoint"
+    write = f"https://HOST:{ENDPOINT_PORT}"
+    why = "SageMaker speaks HTTP/2 over TLS"
+    path_option = "--endpoint-name says which endpoint"
 
     @property
     def is_aws(self) -> bool:
@@ -161,6 +142,13 @@ class Options:
         allow_cost: also make the checks that cost money or load the endpoint.
         time_scale: seconds on the endpoint's clock for one real second; None where the endpoint
             is no emulator with `--time-scale`.
+        variants: the endpoint's variants and their weights, as they are configured.
+        recordings: files and folders of recordings to play to the target.
+        container: what the target is (behind the endpoint), in the words of a recording's header;
+            "" where it is not said.
+        compare: how an answer is held against its recording.
+        ignore: JSON members that are left out of that, beside ids, times and usage.
+        speed: times as fast as recorded; 0 for as fast as the target goes.
     """
 
     strict: bool = False
@@ -183,10 +171,17 @@ class Options:
     behind: Behind = "unknown"
     allow_cost: bool = False
     time_scale: float | None = None
+    variants: Mapping[str, float] = field(default_factory=dict)
+    recordings: tuple[Path, ...] = ()
+    container: str = ""
+    compare: Compare = "json"
+    ignore: tuple[str, ...] = ()
+    speed: float = 0.0
 
 
 BEHIND: Mapping[Behind, str] = {
     "echo": "sends every frame back as it came, such as python -m fixtures.containers.echo",
+    "obeying": "does what the suite tells it to, python -m contract_tests.obeying",
     "never-pong": "takes every frame, and answers no ping",
     "closing": "answers its first data frame with Close 1011 and a reason",
     "refusing": "refuses every upgrade",

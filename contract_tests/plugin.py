@@ -37,6 +37,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--bidi-fake-backend", metavar="[HOST:]PORT", help="the model server's place")
     group.addoption("--bidi-backend-down-cmd", default="", help="shell: stop the model server")
     group.addoption("--bidi-backend-up-cmd", default="", help="shell: start it again")
+    _add_lists(group)
+    group.addoption("--bidi-container", default="", help="what it is, as recordings have it")
+    group.addoption("--bidi-compare", default="json", help="of recordings: exact, json or text")
+    group.addoption("--bidi-speed", type=float, default=0.0, help="times as fast as recorded")
+
+
+def _add_lists(group: pytest.OptionGroup) -> None:
+    """Options that may be given again."""
+    for name, kind, metavar, text in (
+        ("recordings", Path, "PATH", "recordings to play to it, a file or a folder"),
+        ("variant", str, "NAME=WEIGHT", "a variant of the endpoint"),
+        ("ignore", str, "NAME", "of recordings: a JSON member to leave out"),
+    ):
+        group.addoption(
+            f"--bidi-{name}", action="append", default=[], type=kind, metavar=metavar, help=text
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,10 +61,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not url:
         return
     from contract_tests.options import TargetError
-    from contract_tests.targets import stage_for
+    from contract_tests.targets import checks_for, stage_for
 
     try:
-        stage_for(url, options_of(config))
+        options = options_of(config)
+        stage_for(url, options)
+        checks_for(url, options)
     except TargetError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -59,7 +77,7 @@ def options_of(config: pytest.Config) -> Options:
     Raises:
         TargetError: a value that cannot be used.
     """
-    from contract_tests.cli import behind, protocol
+    from contract_tests.cli import behind, compare, protocol, variants
     from contract_tests.options import BackendAddress, Options
 
     defaults = Options()
@@ -83,4 +101,10 @@ def options_of(config: pytest.Config) -> Options:
         behind=behind(config.getoption("--bidi-behind")),
         allow_cost=config.getoption("--bidi-allow-cost"),
         time_scale=config.getoption("--bidi-time-scale"),
+        variants=variants(config.getoption("--bidi-variant")),
+        recordings=tuple(config.getoption("--bidi-recordings")),
+        container=config.getoption("--bidi-container"),
+        compare=compare(config.getoption("--bidi-compare")),
+        ignore=tuple(config.getoption("--bidi-ignore")),
+        speed=config.getoption("--bidi-speed"),
     )

@@ -21,7 +21,9 @@ type Make = Callable[[Check], Finding]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make the target's checks, or both kinds' where there is none."""
     if "check" in metafunc.fixturenames:
-        checks = checks_for(metafunc.config.getoption("--bidi-target") or "")
+        config = metafunc.config
+        url = config.getoption("--bidi-target")
+        checks = checks_for(url, options_of(config)) if url else checks_for("")
         metafunc.parametrize("check", checks, ids=[check.id for check in checks])
 
 

@@ -24,6 +24,7 @@ def checks_for(url: str, options: Options | None = None) -> tuple[Check, ...]:
 
     Raises:
         SelectionError: an unknown clause or id.
+        TargetError: recordings that cannot be used.
     """
     if url:
         if is_image(url):
@@ -33,7 +34,9 @@ def checks_for(url: str, options: Options | None = None) -> tuple[Check, ...]:
     unknown: list[SelectionError] = []
     for select in (image_checks, endpoint_checks):
         try:
-            found += select(options)
+            # A recording may be of either side, so both have a check of it.
+            known = {check.id for check in found}
+            found += tuple(check for check in select(options) if check.id not in known)
         except SelectionError as error:
             unknown.append(error)
     if not found and unknown:

@@ -8,7 +8,6 @@ from contract_tests.checks import CONTAINER
 from contract_tests.container.stage import REQUEST_ID, ContainerStage
 from contract_tests.exchange import milliseconds
 from contract_tests.verdicts import (
-    Disappointed,
     Outcome,
     failed,
     informational,
@@ -19,7 +18,6 @@ from contract_tests.verdicts import (
 PING_SECONDS = 2.0
 ACCEPT_SECONDS = 0.25
 _ACCEPTS = 5
-_METADATA_PATH = "/invocations-bidirectional-stream-metadata"
 
 
 @CONTAINER.check("container.ping-page", "GET /ping answers 200 within 2 s", clauses=("K4",))
@@ -123,24 +121,3 @@ async def extensions(stage: ContainerStage) -> Outcome:
             f"the 101 carries {', '.join(found)}", expected="neither, as neither was offered"
         )
     return ok("no extension, no subprotocol")
-
-
-@CONTAINER.check(
-    "container.metadata-stream", "A metadata stream that is announced is there", clauses=("M1",)
-)
-async def metadata_stream(stage: ContainerStage) -> Outcome:
-    request_id = str(uuid.uuid4())
-    answer = await stage.upgrade(headers=((REQUEST_ID, request_id),))
-    if answer.stream is None:
-        raise Disappointed(f"the upgrade was answered with {answer.words}", "HTTP 101")
-    prefix = "x-amzn-sagemaker-metadata-"
-    if answer.headers.get(f"{prefix}stream-supported", "").lower() != "true":
-        return informational("the container announces no metadata stream")
-    path = answer.headers.get(f"{prefix}invocation-path", _METADATA_PATH)
-    second = await stage.upgrade("/" + path.lstrip("/"), ((REQUEST_ID, request_id),))
-    if second.stream is None:
-        return failed(
-            f"the announced metadata stream on {path} was answered with {second.words}",
-            expected="HTTP 101 with the request id of the data stream",
-        )
-    return ok(f"announced, and accepted on {path}")

@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contract_tests.checks import CONTAINER, Check
-
-# Imported for their checks; this is the order in which they are made.
-from contract_tests.container import (  # noqa: F401  isort: skip
-    opening,
-    frames,
-    fragments,
-    keepalive,
-    ending,
-    realtime,
-    bridge_opening,
-    bridge_relay,
-    bridge_ending,
-    stopping,
-)
 from contract_tests.container.stage import ContainerStage
 from contract_tests.options import ContainerTarget, Options
+from contract_tests.replay.checks import selected
 from contract_tests.runner import Runner, Stopwatch
 from contract_tests.verdicts import Finding, Report
 
@@ -30,10 +17,9 @@ def container_checks(options: Options | None = None) -> tuple[Check, ...]:
 
     Raises:
         SelectionError: an unknown clause or id.
+        TargetError: recordings that cannot be used.
     """
-    if options is None:
-        return CONTAINER.all()
-    return CONTAINER.select(options.clauses, options.checks)
+    return CONTAINER.all() if options is None else selected(CONTAINER, options)
 
 
 async def run_container_checks(

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +19,7 @@ from contract_tests.wire.opening import Answer, Upgrade, open_stream
 from contract_tests.wire.page import Page, get
 from contract_tests.wire.received import End
 from contract_tests.wire.stream import FrameStream
+from emulator.recordings.targets import Target
 
 REQUEST_ID = "X-Amzn-SageMaker-Request-Id"
 _CONNECT_SECONDS = 3.0
@@ -141,6 +142,12 @@ class ContainerStage:
         """GET a page of the container."""
         self._await(f"an answer to GET {path}")
         return await get(self.target, path, within, self.log)
+
+    @contextlib.contextmanager
+    def replaying(self) -> Iterator[Target]:
+        """Where a recording is played: on the path that was recorded, unless one was asked for."""
+        path = self.options.path
+        yield Target(self.target.url, "" if path == Options().path else path)
 
     async def missing(self, capability: str) -> str | None:
         """Why a check with this requirement cannot be made here, or None."""

@@ -79,7 +79,7 @@ async def unknown_path(stage: EndpointStage) -> Outcome:
     refusal = await stage.ask(headers={INVOCATION_PATH: _UNUSUAL_PATH})
     if refusal is None:
         return informational(f"the container takes streams on /{_UNUSUAL_PATH} too")
-    return _model_error(refusal)
+    return model_error(refusal)
 
 
 @ENDPOINT.check(
@@ -92,10 +92,11 @@ async def upgrade_refused(stage: EndpointStage) -> Outcome:
     refusal = await stage.ask()
     if refusal is None:
         return failed("the stream opened", expected="HTTP 424 ModelError")
-    return _model_error(refusal)
+    return model_error(refusal)
 
 
-def _model_error(refusal: Refusal) -> Outcome:
+def model_error(refusal: Refusal) -> Outcome:
+    """Whether a refusal is the 424 of a container that does not take the stream (O4)."""
     if (refusal.status, refusal.type) != (424, "ModelError"):
         return departs("O4", f"{refusal}: {refusal.message}", expected="HTTP 424 ModelError")
     if (wrong := well_formed(refusal)) is not None:

@@ -5,26 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contract_tests.checks import ENDPOINT, Check
-from contract_tests.endpoint import (
-    access,
-    chunks,
-    ending,
-    frames,
-    keepalive,
-    names,
-    opening,
-    refusals,
-    sdk,
-)
 from contract_tests.endpoint.stage import EndpointStage
 from contract_tests.options import EndpointTarget, Options
+from contract_tests.replay.checks import selected
 from contract_tests.runner import Runner, Stopwatch
 from contract_tests.verdicts import Finding, Report
-
-_ORDER = tuple(
-    module.__name__
-    for module in (opening, sdk, access, names, refusals, frames, chunks, ending, keepalive)
-)
 
 
 def endpoint_checks(options: Options | None = None) -> tuple[Check, ...]:
@@ -32,10 +17,9 @@ def endpoint_checks(options: Options | None = None) -> tuple[Check, ...]:
 
     Raises:
         SelectionError: an unknown clause or id.
+        TargetError: recordings that cannot be used.
     """
-    found = ENDPOINT.all() if options is None else ENDPOINT.select(options.clauses, options.checks)
-    # Not by who imported which first.
-    return tuple(sorted(found, key=lambda check: _ORDER.index(check.run.__module__)))
+    return ENDPOINT.all() if options is None else selected(ENDPOINT, options)
 
 
 async def run_endpoint_checks(

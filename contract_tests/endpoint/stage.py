@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,10 +18,13 @@ from contract_tests.verdicts import Disappointed
 from contract_tests.wire.duplex import Duplex, Invocation, Refusal, invoke
 from contract_tests.wire.http2 import Http2Connection, tls_context
 from contract_tests.wire.identity import Identity, NoIdentity, resolve_identity
+from emulator.recordings.targets import Target
 
 ANSWER_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 _NEEDS = {
+    "variants": "it needs to know which variants are configured; give each with --variant "
+    "NAME=WEIGHT",
     "slow": "it takes minutes of the endpoint's clock; ask for it with --slow",
     "allow-cost": "it loads the endpoint, which may cost money and disturb others; allow it with "
     "--allow-cost",
@@ -174,6 +177,23 @@ class EndpointStage:
             self.log.add(who, "received", str(error))
             raise
 
+    @contextlib.contextmanager
+    def replaying(self) -> Iterator[Target]:
+        """Where a recording is played: region and CA reach the SDK through its environment."""
+        wanted = {"AWS_REGION": self.identity.region}
+        if self.options.ca is not None:
+            wanted["SSL_CERT_FILE"] = str(self.options.ca)
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+        try:
+            yield Target(f"{self.target.url}/{self.endpoint}")
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
     # What the runner asks.
 
     async def missing(self, capability: str) -> str | None:
@@ -186,8 +206,12 @@ class EndpointStage:
         match capability:
             case "stream":
                 return None if await self._does_open() else _NO_STREAM
-            case "echo" | "never-pong" | "closing" | "refusing":
+            case "echo" if options.behind == "obeying":
+                return None
+            case "echo" | "obeying" | "never-pong" | "closing" | "refusing":
                 return None if options.behind == capability else _needs_container(capability)
+            case "variants":
+                there = bool(options.variants)
             case "slow":
                 there = options.slow
             case "allow-cost":

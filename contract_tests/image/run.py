@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from contract_tests.checks import CONTAINER, IMAGE, Check, Registry
-from contract_tests.container.run import container_checks
 from contract_tests.container.stage import ContainerStage
-
-# Imported for its checks.
-from contract_tests.image import checks  # noqa: F401
 from contract_tests.image.stage import ImageStage
 from contract_tests.options import ContainerTarget, Options
+from contract_tests.replay.checks import recording_checks, require_one
 from contract_tests.runner import Runner, Stopwatch
 from contract_tests.verdicts import Finding, Report
 from emulator.hosting.hosted import ImageRun
@@ -28,23 +25,31 @@ def image_checks(options: Options | None = None) -> tuple[Check, ...]:
 
     Raises:
         SelectionError: a clause or id that neither has.
+        TargetError: recordings that cannot be used.
     """
     chosen = options or Options()
+    beside = recording_checks(chosen)
     if not chosen.clauses and not chosen.checks:
-        found = IMAGE.all() + container_checks()
+        found = IMAGE.all() + CONTAINER.select(beside=beside)
     else:
         own = [known for known in chosen.checks if known.partition(".")[0] == IMAGE.kind]
         others = [known for known in chosen.checks if known not in own]
-        found = _of(IMAGE, chosen.clauses, own) + _of(CONTAINER, chosen.clauses, others)
+        found = _of(IMAGE, chosen.clauses, own) + _of(CONTAINER, chosen.clauses, others, beside)
         if not found:
             CONTAINER.select(chosen.clauses)  # says which clauses there are
+    require_one(found, beside)
     return tuple(sorted(found, key=lambda check: check.ends_target))
 
 
-def _of(registry: Registry, clauses: Iterable[str], ids: Iterable[str]) -> tuple[Check, ...]:
-    held = {clause for check in registry.all() for clause in check.clauses}
+def _of(
+    registry: Registry,
+    clauses: Iterable[str],
+    ids: Iterable[str],
+    beside: tuple[Check, ...] = (),
+) -> tuple[Check, ...]:
+    held = {clause for check in (*registry.all(), *beside) for clause in check.clauses}
     known, ids = [clause for clause in clauses if clause in held], list(ids)
-    return registry.select(known, ids) if known or ids else ()
+    return registry.select(known, ids, beside) if known or ids else ()
 
 
 async def run_image_checks(

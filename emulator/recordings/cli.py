@@ -13,7 +13,7 @@ import typer
 from emulator.config import DEFAULT_PORT, ConfigError, load_config
 from emulator.emulator import PortTaken
 from emulator.recordings.compare import IGNORED, MODES, Mode
-from emulator.recordings.files import SUFFIX, Recording, RecordingError, read_recording
+from emulator.recordings.files import SUFFIX, Recording, RecordingError, read_recording, within
 from emulator.recordings.files import write_recording as write
 from emulator.recordings.format import Provenance
 from emulator.recordings.har import from_har, to_har
@@ -143,7 +143,7 @@ def replay(
     mode = cast(Mode, compare)
     target = None if to is None else _target(to)
     try:
-        found = [read_recording(path) for path in _paths(recordings)]
+        found = [read_recording(path) for path in within(recordings)]
         if not found:
             raise RecordingError(f"no recording (*{SUFFIX}) in {', '.join(map(str, recordings))}")
         if target is not None:
@@ -227,13 +227,6 @@ async def _as_container(
             for line in played_lines(played, mode):
                 typer.echo(line)
     return alike
-
-
-def _paths(given: Sequence[Path]) -> list[Path]:
-    paths: list[Path] = []
-    for path in given:
-        paths += sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    return paths
 
 
 def _target(text: str) -> Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,14 @@ class Recording:
             if isinstance(event, Opening) and event.type != "accepted":
                 return event
         return None
+
+
+def within(given: Iterable[Path]) -> list[Path]:
+    """The recordings that files and folders stand for: a folder's are those directly in it."""
+    paths: list[Path] = []
+    for path in given:
+        paths += sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    return paths
 
 
 def read_recording(path: Path) -> Recording:

@@ -17,27 +17,41 @@ def outcome_lines(
     mode: Mode,
     ignored: Iterable[str] = IGNORED,
 ) -> list[str]:
-    """An outcome: one line where all is well, else what is not.
+    """An outcome for a terminal: `told`, with the verdict and the recording before it."""
+    first, *rest = told(outcome, recordings, mode, ignored)
+    verdict = "ok  " if outcome.alike else "FAIL"
+    return [
+        f"{verdict}  {outcome.recording.path.name}: {first}",
+        *(f"      {each}" for each in rest),
+    ]
+
+
+def told(
+    outcome: Outcome,
+    recordings: Sequence[Recording],
+    mode: Mode,
+    ignored: Iterable[str] = IGNORED,
+) -> list[str]:
+    """An outcome in words: one line where all is well, else what is not.
 
     Args:
-        recordings: all that are known, to name the one that the answer is closest to.
+        recordings: all that are known, to name the one that the answer is closest to; that line
+            is the last one.
     """
-    name = outcome.recording.path.name
     if outcome.alike:
         if outcome.recording.refusal is not None:
-            return [f"ok    {name}: refused, as it was recorded"]
+            return ["refused, as it was recorded"]
         return [
-            f"ok    {name}: {_count(outcome.sent, 'frame')} sent, "
+            f"{_count(outcome.sent, 'frame')} sent, "
             f"{_count(len(outcome.received), 'message')} alike ({mode})"
         ]
-    told = []
+    lines = []
     if outcome.problem:
-        told.append(outcome.problem)
+        lines.append(outcome.problem)
     if outcome.difference is not None:
-        told += outcome.difference.lines()
-        told.append(_closest(outcome, recordings, mode, ignored))
-    first, *rest = filter(None, told)
-    return [f"FAIL  {name}: {first}", *(f"      {line}" for line in rest)]
+        lines += outcome.difference.lines()
+        lines.append(_closest(outcome, recordings, mode, ignored))
+    return list(filter(None, lines))
 
 
 def played_lines(played: Played, mode: Mode) -> list[str]:

@@ -11,13 +11,19 @@ import pytest
 from bridge import BridgeServer, Settings
 from contract_tests.container.stage import _NEEDS as CONTAINER_NEEDS
 from contract_tests.endpoint.stage import _NEEDS as NEEDS
+from contract_tests.obeying import ObeyingContainer
+from contract_tests.replay.choice import BUNDLED
 from emulator import Config, Emulator
+from emulator.recordings.files import read_recording
 from fixtures.containers.echo import EchoContainer
 from tests.contract_tests.endpoints import ACCEPT_SECONDS, environment
 from tests.contract_tests.running import settle, unused_port
 from tests.contract_tests.test_check_command import bidi_on, run_pytest
+from tests.recordings.make_sessions import BRIDGED
+from tests.recordings.make_sessions import bridged as stand_in
 
-PAGE = Path(__file__).parents[2] / "docs" / "checking.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "checking.md"
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE.read_text("utf-8"), re.MULTILINE)
 CHECKS = [command for command in COMMANDS if command.startswith("bidi check")]
 TESTS = [command for command in COMMANDS if command.startswith("pytest")]
@@ -30,19 +36,34 @@ async def targets(command: str) -> AsyncIterator[dict[str, str]]:
     backend = unused_port()
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(EchoContainer(port=0))
+        obeying = await stack.enter_async_context(ObeyingContainer(port=0))
+        model = box.url
+        if BRIDGED in command:
+            model = await stack.enter_async_context(stand_in())
         bridge = Settings(backend_url=f"ws://127.0.0.1:{backend}", host="127.0.0.1", port=0)
         bridged = await stack.enter_async_context(BridgeServer(bridge))
-        config = Config(
-            port=0,
-            time_scale=float(scale[1]) if scale else 1.0,
-            health="off",
-            contract={"accept_seconds": ACCEPT_SECONDS},
+        variants = re.findall(r"--variant (\w+)=(\d+)", command)
+        config = Config.model_validate(
+            {
+                "port": 0,
+                "time_scale": float(scale[1]) if scale else 1.0,
+                "health": "off",
+                "contract": {"accept_seconds": ACCEPT_SECONDS},
+                "endpoints": {
+                    "echo": {"url": box.url},
+                    "obeying": {"url": obeying.url},
+                    "voxtral": {
+                        "variants": [
+                            {"name": name, "url": model, "weight": float(weight)}
+                            for name, weight in variants or [("AllTraffic", "1")]
+                        ]
+                    },
+                },
+            }
         )
-        emulator = await stack.enter_async_context(
-            Emulator({"echo": box.url, "voxtral": box.url}, config=config)
-        )
+        emulator = await stack.enter_async_context(Emulator(config=config))
         stack.enter_context(environment(emulator.trust()))
-        container = bridged.url if "--fake-backend" in command else box.url
+        container = bridged.url if "--fake-backend" in command else model
         yield {
             "ws://127.0.0.1:8080": container,
             "https://127.0.0.1:8443": emulator.url,
@@ -55,6 +76,7 @@ async def targets(command: str) -> AsyncIterator[dict[str, str]]:
 def arguments(command: str, at: dict[str, str], folder: Path) -> list[str]:
     """The command's words, with addresses and files of the test's own."""
     words = [at.get(word, word) for word in shlex.split(command)]
+    words = [re.sub(r"^(--[a-z-]+=)?(?=fixtures/)", rf"\g<1>{ROOT}/", word) for word in words]
     return [str(folder / word) if word.startswith("report.") else word for word in words]
 
 
@@ -82,3 +104,10 @@ def test_the_page_names_every_option_that_a_skipped_check_asks_for() -> None:
     commands = {"--backend-down-cmd", "--backend-up-cmd"}
     text = PAGE.read_text("utf-8")
     assert [option for option in sorted(asked - commands) if option not in text] == []
+
+
+def test_the_page_names_the_containers_that_the_bundled_recordings_are_of() -> None:
+    text = " ".join(PAGE.read_text("utf-8").split())
+    found = {read_recording(path).header.container for path in BUNDLED.glob("*.jsonl")}
+    assert found
+    assert [name for name in sorted(found) if f"`{name}`" not in text] == []

@@ -1,12 +1,15 @@
 """The container checks on containers that do one thing wrong, and on none at all."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from websockets.frames import Opcode
 
+from contract_tests.container import keepalive
 from contract_tests.verdicts import Verdict
+from fixtures.containers.connection import FrameSocket
 from fixtures.containers.echo import EchoContainer
 from fixtures.containers.misbehaving import (
     AcceptAfter,
@@ -20,7 +23,7 @@ from fixtures.containers.misbehaving import (
     ScriptedFrame,
     SendPings,
 )
-from fixtures.containers.server import DATA_PATH, Ping
+from fixtures.containers.server import DATA_PATH, FrameServer, Ping
 from tests.contract_tests.running import check, check_one, told, unused_port
 
 METADATA_PATH = f"{DATA_PATH}-metadata"
@@ -84,6 +87,28 @@ async def test_a_fault_is_found_by_its_check(
     assert (finding.verdict, says in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.clause("F5", "K1")
+async def test_a_container_that_talks_all_the_time_has_its_pings_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More frames than the suite keeps: it has to read on, or its pong waits behind them."""
+    monkeypatch.setattr(keepalive, "_WATCH_SECONDS", 3.0)
+    first: list[bytes] = []
+
+    async def talk(connection: FrameSocket) -> None:
+        for _ in range(5_000):
+            await connection.send(Opcode.TEXT, b"on and on" * 20)
+        await connection.send(Opcode.PING, b"and you?")
+        while (frame := await connection.receive()) is not None:
+            first.append(bytes(frame.data))
+
+    async with FrameServer(talk, port=0) as container:
+        finding = await check_one(container.url, "container.own-pings")
+    assert finding.verdict is Verdict.INFORMATIONAL, finding.summary
+    assert finding.summary == "one ping within 3 s, answered"
+    assert first[:2] == [b"and you?", b"after watching"]
+
+
 @pytest.mark.parametrize(
     ("ping", "says"),
     [(Ping(503), "HTTP 503"), (Ping(200, 2.1), "after 2.1")],
@@ -109,6 +134,44 @@ async def test_an_announced_metadata_stream_has_to_be_there() -> None:
     assert there.verdict is Verdict.OK
     name = "x-amzn-sagemaker-request-id"
     assert first.headers[name] == second.headers[name]
+
+
+def metered(units: object = 1, token: object = "t", **more: object) -> ScriptedFrame:
+    used = {"Dimension": "minutes", "ConsumedUnits": units, "ClientToken": token, **more}
+    return ScriptedFrame(Opcode.TEXT, json.dumps({"Metering": used}).encode())
+
+
+@pytest.mark.clause("M2")
+@pytest.mark.parametrize(
+    ("frames", "verdict", "says"),
+    [
+        ((metered(),), Verdict.OK, "1 metering frames within 2 s"),
+        ((), Verdict.INFORMATIONAL, "no metering within 2 s"),
+        ((metered(token="a"), metered(token="b")), Verdict.NON_STRICT, "1 of 2 metering frames"),
+        ((metered(units=0),), Verdict.FAILED, "ConsumedUnits that are not over 0"),
+        ((metered(token=""),), Verdict.FAILED, "no ClientToken of 1 to 64 characters"),
+        ((metered(token="t" * 65),), Verdict.FAILED, "no ClientToken of 1 to 64 characters"),
+        ((metered(Dimension="d" * 129),), Verdict.FAILED, "a Dimension of 129 characters"),
+        ((metered(Note="n" * 500),), Verdict.FAILED, "bytes, more than 512"),
+        ((ScriptedFrame(Opcode.TEXT, b"{}"),), Verdict.FAILED, "has no Metering"),
+        ((ScriptedFrame(Opcode.TEXT, b"7 minutes"),), Verdict.FAILED, "is no JSON"),
+        ((ScriptedFrame(Opcode.BINARY, b"{}"),), Verdict.FAILED, "is no whole text frame"),
+    ],
+)
+async def test_metering_is_held_to_what_counts(
+    frames: tuple[ScriptedFrame, ...], verdict: Verdict, says: str
+) -> None:
+    paths = (DATA_PATH, METADATA_PATH)
+    async with MisbehavingContainer(Answer(frames), headers=ANNOUNCED, paths=paths) as container:
+        finding = await check_one(container.url, "container.metering")
+    assert (finding.verdict, says in finding.summary) == (verdict, True), finding.summary
+
+
+async def test_a_container_without_a_metadata_stream_is_told_so() -> None:
+    async with EchoContainer(port=0) as container:
+        finding = await check_one(container.url, "container.metering")
+    assert finding.verdict is Verdict.INFORMATIONAL
+    assert finding.summary == "the container announces no metadata stream"
 
 
 async def test_a_container_that_listens_on_another_path_is_checked_there() -> None:

@@ -24,10 +24,8 @@ from tests.contract_tests.test_check_command import bidi, bidi_on, run_pytest
             ["https://localhost", "--endpoint-name", "a", "--ca", "/none"],
             "/none: no such file",
         ),
-        (
-            ["https://localhost", "--endpoint-name", "a", "--clause", "M1"],
-            "an endpoint holds clause",
-        ),
+        (["https://localhost", "--endpoint-name", "a", "--variant", "b"], "write NAME=WEIGHT"),
+        (["https://localhost", "--endpoint-name", "a", "--variant", "b=0"], "every weight is 0"),
     ],
 )
 def test_a_wrong_command_line_is_refused_in_words(arguments: list[str], says: str) -> None:

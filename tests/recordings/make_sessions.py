@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from bridge.server import BridgeServer
@@ -34,6 +34,14 @@ from fixtures.vllm import StandInVLLM
 SESSIONS = Path(__file__).parents[2] / "fixtures" / "sessions"
 BRIDGED = "bridge and stand-in vLLM"
 ECHO = "echo"
+
+# What the recordings of misbehaving containers are of, by their names.
+MISBEHAVING: Mapping[str, Callable[[], MisbehavingContainer]] = {
+    "close-1000": lambda: MisbehavingContainer(CloseAfter(2), port=0),
+    "close-1011": lambda: MisbehavingContainer(CloseAfter(2, 1011, "engine died"), port=0),
+    "connection-lost": lambda: MisbehavingContainer(DieAfter(2), port=0),
+    "refused": lambda: MisbehavingContainer(RefuseUpgrade(503), port=0),
+}
 
 type Talk = Callable[[Stream], Awaitable[None]]
 
@@ -156,13 +164,8 @@ async def main() -> None:
             await record(name, address, talk, provenance="stand-in", container=BRIDGED)
     async with EchoContainer(port=0) as echo:
         await record("fragments", echo.url, fragments, provenance="scripted", container=ECHO)
-    for name, container in (
-        ("close-1000", MisbehavingContainer(CloseAfter(2), port=0)),
-        ("close-1011", MisbehavingContainer(CloseAfter(2, 1011, "engine died"), port=0)),
-        ("connection-lost", MisbehavingContainer(DieAfter(2), port=0)),
-        ("refused", MisbehavingContainer(RefuseUpgrade(503), port=0)),
-    ):
-        async with container:
+    for name, make in MISBEHAVING.items():
+        async with make() as container:
             await record(
                 name, container.url, two_parts, provenance="scripted", container="misbehaving"
             )

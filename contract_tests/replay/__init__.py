@@ -1,0 +1,1 @@
+"""Recordings as checks: the target answers as it is recorded, or the difference is shown."""
