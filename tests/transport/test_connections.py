@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import zlib
 
 import pytest
 from h2.errors import ErrorCodes
@@ -53,19 +54,22 @@ async def test_a_connection_that_does_not_begin_with_the_preface_is_ended(
 
 async def test_the_stream_window_of_a_client_is_respected_and_enforced() -> None:
     async with world(http2={"stream_window": 70_000, "connection_window": 200_000}) as w:
+        sibling = await w.client.open()
+        await w.exchange(sibling)
         stream = await w.client.open()
         await stream.opened()
         assert stream.window == 70_000
-        # Past the window, which h2 on our side would not send.
-        w.client.write(
-            b"".join(
-                (16_384).to_bytes(3) + b"\x00\x00" + stream.id.to_bytes(4) + bytes(16_384)
-                for _ in range(5)
-            )
-        )
-        await w.client.until(lambda: w.client.lost or stream.over)
+        # The first part of a message, past the window, which h2 on our side would not send.
+        size = 64 * 1024
+        head = (size + 12_345).to_bytes(4) + (0).to_bytes(4)
+        prelude = head + zlib.crc32(head).to_bytes(4)
+        for payload in (prelude + bytes(size - len(prelude)), bytes(size)):
+            w.client.write(size.to_bytes(3) + b"\x00\x00" + stream.id.to_bytes(4) + payload)
+        await stream.finished()
 
-        assert w.client.goaway == ErrorCodes.FLOW_CONTROL_ERROR
+        assert stream.reset == ErrorCodes.FLOW_CONTROL_ERROR
+        await w.exchange(sibling)
+        assert w.client.goaway is None
 
 
 async def test_a_ping_is_answered() -> None:

@@ -16,25 +16,22 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-import h2.config
-import h2.connection
 import h2.events
-import h2.settings
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
 from emulator.clock import Clock
+from emulator.transport.http2.incoming import READ_SIZE as READ_SIZE
+from emulator.transport.http2.incoming import Incoming
 from emulator.transport.http2.protection import Flood, Protection
 from emulator.transport.http2.sender import Sender
 from emulator.transport.http2.settings import Http2Settings
-from emulator.transport.http2.state import server_state
+from emulator.transport.http2.state import ServerState, StreamFailed
 from emulator.transport.http2.stream import Stream, StreamReset
 
 logger = logging.getLogger("bidi.http2")
 
-READ_SIZE = 256 * 1024
 CLOSE_SECONDS = 1.0
-QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
 class Connection:
@@ -58,7 +55,6 @@ class Connection:
         stopping: asyncio.Event,
         clock: Clock,
     ) -> None:
-        self._reader = reader
         self._writer = writer
         self._settings = settings
         self._serve = serve
@@ -69,15 +65,14 @@ class Connection:
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._silences: set[asyncio.Task[None]] = set()
-        self._audible = asyncio.Event()
-        self._audible.set()
         self._closed = False
         self._leaving = False
         self._last_stream = 0
         self._uncredited = 0
-        self._headers_due: float | None = clock.now() + settings.headers_seconds
+        self._window_opened = False
         self._protection = Protection(settings, clock.now())
-        self._h2 = server_state(settings)
+        self._h2 = ServerState(settings)
+        self._incoming = Incoming(reader, self._socket, clock, settings.headers_seconds)
         self._sender = Sender(writer, self._h2, settings.send_buffer)
 
     async def run(self) -> None:
@@ -101,18 +96,19 @@ class Connection:
     def _start(self) -> None:
         self._h2.initiate_connection()
         self._sender.credit(self._settings.connection_window - 65_535)
+        self._sender.flush()
 
     # Reading.
 
     async def _read(self) -> None:
         while not self._closed:
             try:
-                data = await self._after_silence(await self._next_bytes())
+                data = await self._incoming.read(self._h2.frames.owed_block)
                 if not data:
                     return
-                self._acknowledge_at_once()
                 for event in self._h2.receive_data(data):
                     self._receive(event)
+                self._after_events()
             except OSError:
                 return
             except ProtocolError as error:
@@ -123,41 +119,20 @@ class Connection:
             except Flood as flood:
                 self._end(ErrorCodes.ENHANCE_YOUR_CALM, str(flood))
                 return
-            self._sender.flush()
 
-    async def _next_bytes(self) -> bytes:
-        # Only a client that owes the rest of a header block is on the clock.
-        if self._h2.incoming_buffer._headers_buffer and self._headers_due is None:
-            self._headers_due = self._clock.now() + self._settings.headers_seconds
-        if self._headers_due is None:
-            return await self._reader.read(READ_SIZE)
-        reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
-        timer = asyncio.ensure_future(self._clock.sleep_until(self._headers_due))
-        try:
-            await asyncio.wait({reading, timer}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                raise Flood(
-                    f"no complete request within {self._settings.headers_seconds:g} s "
-                    "(http2.headers_seconds)"
-                )
-            return reading.result()
-        finally:
-            reading.cancel()
-            timer.cancel()
-
-    def _acknowledge_at_once(self) -> None:
-        # awscrt leaves Nagle's algorithm on: a delayed ACK of ours holds its next part for 40 ms.
-        # Linux forgets the option after use, so it is set again for each read.
-        if QUICKACK is not None:
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
+    def _after_events(self) -> None:
+        if self._window_opened:
+            # However many frames opened it, the streams are asked once.
+            self._window_opened = False
+            self._sender.wake_all(self._streams.values())
+        self._sender.flush()
+        self._protection.unread(self._sender.unread)
 
     def _receive(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.DataReceived():
                 self._receive_body(event)
             case h2.events.RequestReceived():
-                self._headers_due = None
                 self._open(event)
             case h2.events.StreamEnded():
                 if stream := self._streams.get(_id(event.stream_id)):
@@ -166,13 +141,19 @@ class Connection:
                 self._receive_reset(event)
             case h2.events.WindowUpdated():
                 if not event.stream_id:
-                    self._sender.wake_all(self._streams.values())
+                    self._window_opened = True
                 elif stream := self._streams.get(event.stream_id):
                     self._sender.wake(stream)
             case h2.events.RemoteSettingsChanged():
                 self._protection.receive_control(self._clock.now())
-                self._sender.wake_all(self._streams.values())
-            case h2.events.PingReceived() | h2.events.PriorityUpdated():
+                self._window_opened = True
+            case (
+                h2.events.PingReceived()
+                | h2.events.PingAckReceived()
+                | h2.events.SettingsAcknowledged()
+                | h2.events.PriorityUpdated()
+                | h2.events.UnknownFrameReceived()
+            ):
                 self._protection.receive_control(self._clock.now())
             case h2.events.ConnectionTerminated():
                 logger.debug("%s: received GOAWAY %s", self._peer, _code(event.error_code))
@@ -194,15 +175,23 @@ class Connection:
 
     def _receive_reset(self, event: h2.events.StreamReset) -> None:
         stream = self._streams.pop(_id(event.stream_id), None)
-        if stream is None:
-            return
         code = _code(event.error_code)
-        stream.lost(StreamReset("client", f"received RST_STREAM {code}"))
+        if event.remote_reset:
+            if stream is None:
+                return
+            why = f"received RST_STREAM {code}"
+        else:
+            wrong = event.why if isinstance(event, StreamFailed) else "RFC 9113 5.1, 6.9.1"
+            why = f"sent RST_STREAM {code}, since the client broke the stream: {wrong}"
+            logger.warning("%s#%d: %s", self._peer, event.stream_id, why)
+        if stream is not None:
+            stream.lost(StreamReset("client", why))
         self._protection.receive_reset(self._clock.now())
 
     def _open(self, event: h2.events.RequestReceived) -> None:
         stream_id = _id(event.stream_id)
         if self._leaving or len(self._streams) >= self._settings.max_streams:
+            self._sender.reset(stream_id, ErrorCodes.REFUSED_STREAM)
             if not self._leaving:
                 logger.warning(
                     "%s#%d: refused: %d streams are open (http2.max_streams)",
@@ -210,7 +199,7 @@ class Connection:
                     stream_id,
                     len(self._streams),
                 )
-            self._sender.reset(stream_id, ErrorCodes.REFUSED_STREAM)
+                self._protection.receive_reset(self._clock.now())
             return
         self._last_stream = stream_id
         headers = [(str(name), str(value)) for name, value in event.headers or []]
@@ -269,7 +258,7 @@ class Connection:
 
     def go_silent(self, until: asyncio.Event) -> None:
         """Neither take nor send anything until then, and say nothing about it."""
-        self._audible.clear()
+        self._incoming.go_silent(True)
         self._sender.go_silent(True)
         silence = asyncio.create_task(self._be_silent(until), name=f"silence {self._peer}")
         self._silences.add(silence)
@@ -281,24 +270,7 @@ class Connection:
             self._silences.discard(cast(asyncio.Task[None], asyncio.current_task()))
             if not self._silences:
                 self._sender.go_silent(False)
-                self._audible.set()
-
-    async def _after_silence(self, data: bytes) -> bytes:
-        """What was read, with what came in silence; nothing where the connection ended in it."""
-        held = [data]
-        while data and not self._audible.is_set():
-            # What the client may send without credit is all that can come.
-            reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
-            audible = asyncio.ensure_future(self._audible.wait())
-            try:
-                await asyncio.wait({reading, audible}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                reading.cancel()
-                audible.cancel()
-                await asyncio.gather(reading, audible, return_exceptions=True)
-            if not reading.cancelled():
-                held.append(data := reading.result())
-        return b"".join(held) if data else b""
+                self._incoming.go_silent(False)
 
     def abort(self) -> None:
         """Drop the TCP connection with RST."""

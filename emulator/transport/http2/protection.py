@@ -47,8 +47,9 @@ class Protection:
             burst = rate * settings.burst_seconds
             return _Bucket(what, setting, rate, burst, burst, now)
 
+        self._unread = settings.unread_answers
         self._resets = bucket(
-            "resets of young streams", "resets_per_second", settings.resets_per_second
+            "streams reset young or refused", "resets_per_second", settings.resets_per_second
         )
         self._control = bucket(
             "control frames", "control_frames_per_second", settings.control_frames_per_second
@@ -58,7 +59,9 @@ class Protection:
         )
 
     def receive_reset(self, now: float) -> None:
-        """A client reset a stream before its response ended (rapid reset, CVE-2023-44487).
+        """A stream was reset before its response ended, or was one too many.
+
+        By the client (rapid reset, CVE-2023-44487), or by us for what it sent (CVE-2025-8671).
 
         Raises:
             Flood: too many.
@@ -66,7 +69,7 @@ class Protection:
         self._resets.take(now)
 
     def receive_control(self, now: float) -> None:
-        """A SETTINGS, PING or PRIORITY frame arrived; each may cost an answer.
+        """A SETTINGS, PING, PRIORITY or unknown frame arrived; each may cost an answer.
 
         Raises:
             Flood: too many.
@@ -80,3 +83,15 @@ class Protection:
             Flood: too many.
         """
         self._empty.take(now)
+
+    def unread(self, size: int) -> None:
+        """So many bytes of answers wait for a client that does not read them (CVE-2019-9512).
+
+        Raises:
+            Flood: too many.
+        """
+        if size > self._unread:
+            raise Flood(
+                f"more than {self._unread} bytes of answers that the client does not read "
+                "(http2.unread_answers)"
+            )

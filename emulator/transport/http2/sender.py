@@ -8,11 +8,10 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterable
 
-import h2.connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from hyperframe.frame import GoAwayFrame
 
+from emulator.transport.http2.state import ServerState
 from emulator.transport.http2.stream import Stream, StreamReset
 
 WRITE_SIZE = 64 * 1024
@@ -30,9 +29,7 @@ class Sender:
         buffer: bytes in the socket's buffer from which on the streams wait.
     """
 
-    def __init__(
-        self, writer: asyncio.StreamWriter, connection: h2.connection.H2Connection, buffer: int
-    ) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, connection: ServerState, buffer: int) -> None:
         self._silent = False
         self._writer = writer
         self._h2 = connection
@@ -92,7 +89,9 @@ class Sender:
         self._flush_soon()
 
     def credit(self, amount: int, stream_id: int | None = None) -> None:
-        """Open a stream's window, or the connection's (RFC 9113 6.9)."""
+        """Open a stream's window, or the connection's (RFC 9113 6.9); nothing where it is 0."""
+        if not amount:
+            return
         with contextlib.suppress(ProtocolError):
             self._h2.increment_flow_control_window(amount, stream_id)
         self._flush_soon()
@@ -115,11 +114,7 @@ class Sender:
 
     def goaway(self, last_stream: int, code: ErrorCodes, why: str = "") -> None:
         """Send GOAWAY and go on with the open streams (RFC 9113 6.8)."""
-        # h2's own close_connection() would let nothing be sent on the open streams after it.
-        frame = GoAwayFrame(
-            0, last_stream_id=last_stream, error_code=code, additional_data=why.encode()
-        )
-        self._h2._data_to_send += frame.serialize()
+        self._h2.goaway(last_stream, code, why)
         self.flush()
 
     def flush(self) -> None:
@@ -130,6 +125,11 @@ class Sender:
         data = self._h2.data_to_send()
         if data and not self._writer.transport.is_closing():
             self._writer.write(data)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the client has not read, beyond what its streams may have in the buffer."""
+        return self._writer.transport.get_write_buffer_size() - self._buffer - WRITE_SIZE
 
     def _flush_soon(self) -> None:
         if not self._flush_due:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+_LARGEST_WINDOW = 2**31 - 1
+_WHOLE = {
+    "stream_window": (1, _LARGEST_WINDOW, "bytes, RFC 9113 6.5.2"),
+    # SETTINGS cannot make it smaller than the protocol's own.
+    "connection_window": (65_535, _LARGEST_WINDOW, "bytes, RFC 9113 6.9.2"),
+    "max_frame_size": (16_384, 2**24 - 1, "bytes, RFC 9113 6.5.2"),
+    "max_streams": (1, 2**31 - 1, "RFC 9113 5.1.2"),
+    "max_header_list": (1, 2**32 - 1, "bytes, RFC 9113 6.5.2"),
+    "max_continuations": (1, 1_000_000, "frames"),
+    "send_buffer": (0, _LARGEST_WINDOW, "bytes"),
+    "unread_answers": (1, _LARGEST_WINDOW, "bytes"),
+}
+_RATES = ("resets_per_second", "control_frames_per_second", "empty_frames_per_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +29,23 @@ class Http2Settings:
             bounds the memory of a session.
         connection_window: the same for the connection. It is credited on arrival, so that a
             stalled session never closes it for its siblings.
-        max_frame_size: largest DATA frame accepted (RFC 9113 4.2).
+        max_frame_size: largest frame accepted (RFC 9113 4.2).
         max_streams: sessions at once on one connection (RFC 9113 5.1.2).
         max_header_list: of one request (RFC 9113 6.5.2).
+        max_continuations: CONTINUATION frames of one header block (RFC 9113 6.10).
         send_buffer: what a stream holds back for a client that reads slowly before the session
             is made to wait.
+        unread_answers: what may wait beyond that for a client that goes on sending what has to be
+            answered and does not read.
         headers_seconds: time for a client's first request, and for a header block once begun.
-        resets_per_second: streams that a client may reset before their response has ended.
-        control_frames_per_second: SETTINGS, PING and PRIORITY frames together.
+        resets_per_second: streams that a client may reset, or have reset by what it sends, before
+            their response has ended, and streams beyond `max_streams`.
+        control_frames_per_second: SETTINGS, PING, PRIORITY and unknown frames together.
         empty_frames_per_second: DATA frames with nothing in them.
         burst_seconds: how many seconds' worth of those three may come at once.
+
+    Raises:
+        ValueError: a number out of its range; names the setting and the range.
     """
 
     stream_window: int = 1024 * 1024
@@ -31,9 +53,27 @@ class Http2Settings:
     max_frame_size: int = 64 * 1024
     max_streams: int = 1000
     max_header_list: int = 64 * 1024
+    max_continuations: int = 64
     send_buffer: int = 256 * 1024
+    unread_answers: int = 1024 * 1024
     headers_seconds: float = 10.0
     resets_per_second: float = 50.0
     control_frames_per_second: float = 100.0
     empty_frames_per_second: float = 100.0
     burst_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, (least, most, what) in _WHOLE.items():
+            given = getattr(self, name)
+            self._require(name, least <= given <= most, f"{least} to {most} ({what})")
+        for name in ("headers_seconds", *_RATES, "burst_seconds"):
+            given = getattr(self, name)
+            self._require(name, 0 < given < math.inf, "more than 0 and finite")
+        for name in _RATES:
+            needed = 1 / self.burst_seconds
+            holds = getattr(self, name) >= needed
+            self._require(name, holds, f"{needed:g} or more, 1 / burst_seconds, or none may come")
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"{name} must be {expected} (received {getattr(self, name)!r})")

@@ -76,7 +76,7 @@ class Stream:
         self._connection = connection
         self._send_buffer = settings.send_buffer
         # A WINDOW_UPDATE for each DATA frame would double the frames on the wire.
-        self._credit_from = settings.stream_window // 4
+        self._credit_from = max(1, settings.stream_window // 4)
         self._received: list[bytes] = []
         self._received_length = 0
         self._taken = 0
