@@ -29,6 +29,7 @@ def run_here(
     images: Sequence[ImageRun] = (),
     control_port: int | None = None,
     quiet: bool = False,
+    lifeline: int | None = None,
 ) -> int:
     """Run the emulator in this process until it is told to stop.
 
@@ -40,6 +41,8 @@ def run_here(
         images: containers to run, each the endpoint that it names.
         control_port: where the control API listens; None serves none, 0 takes a free port.
         quiet: print nothing.
+        lifeline: descriptor of a pipe whose other end its parent holds: the end of that stops
+            this process as SIGTERM does.
 
     Returns:
         The exit status.
@@ -57,6 +60,7 @@ def run_here(
                 images=images,
                 control_port=control_port,
                 quiet=quiet,
+                lifeline=lifeline,
             )
         )
     return 0
@@ -70,11 +74,21 @@ async def _serve(
     images: Sequence[ImageRun],
     control_port: int | None,
     quiet: bool,
+    lifeline: int | None,
 ) -> None:
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, signals.put_nowait, number)
+    # A worker is started with them blocked, so that none is missed before this.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    if lifeline is not None:
+
+        def orphaned() -> None:
+            loop.remove_reader(lifeline)
+            signals.put_nowait(signal.SIGTERM)
+
+        loop.add_reader(lifeline, orphaned)
     async with AsyncExitStack() as running:
         hosted = {
             image.endpoint: {"url": (await running.enter_async_context(HostedContainer(image))).url}

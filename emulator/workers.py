@@ -27,16 +27,22 @@ def run_workers(config: Config, count: int) -> int:
     listener = listen(config.host, config.port)
     listener.set_inheritable(True)
     command = [sys.executable, "-m", "emulator.worker", str(listener.fileno())]
+    # A worker hears no signal until it listens for them: it would end by it, and have failed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     workers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], text=True)
         for _ in range(count)
     ]
     for worker in workers:
         assert worker.stdin is not None
-        worker.stdin.write(config.model_dump_json(exclude_defaults=True))
-        worker.stdin.close()
+        # It stays open: by its end a worker knows that this process is gone, however it ended.
+        worker.stdin.write(f"{config.model_dump_json(exclude_defaults=True)}\n")
+        worker.stdin.flush()
+    told = False
 
     def tell_all(number: int, frame: object = None) -> None:
+        nonlocal told
+        told = True
         # In a terminal Ctrl-C reaches the workers twice; it leaves them no time anyway.
         for worker in workers:
             if worker.poll() is None:
@@ -44,8 +50,11 @@ def run_workers(config: Config, count: int) -> int:
 
     for number in STOP_SIGNALS:
         signal.signal(number, tell_all)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     announce(Emulator(config=config, listener=listener), config)
     listener.close()
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    tell_all(signal.SIGTERM)
+    # One that ends as it was told takes nothing from the grace of the others.
+    if not told:
+        tell_all(signal.SIGTERM)
     return next((status for status in [worker.wait() for worker in workers] if status), 0)
