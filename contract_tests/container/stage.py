@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
@@ -143,11 +143,11 @@ class ContainerStage:
         self._await(f"an answer to GET {path}")
         return await get(self.target, path, within, self.log)
 
-    @contextlib.contextmanager
-    def replaying(self) -> Iterator[Target]:
+    @property
+    def replayed_to(self) -> Target:
         """Where a recording is played: on the path that was recorded, unless one was asked for."""
         path = self.options.path
-        yield Target(self.target.url, "" if path == Options().path else path)
+        return Target(self.target.url, "" if path == Options().path else path)
 
     async def missing(self, capability: str) -> str | None:
         """Why a check with this requirement cannot be made here, or None."""

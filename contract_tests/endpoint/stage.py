@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -177,22 +177,11 @@ class EndpointStage:
             self.log.add(who, "received", str(error))
             raise
 
-    @contextlib.contextmanager
-    def replaying(self) -> Iterator[Target]:
-        """Where a recording is played: region and CA reach the SDK through its environment."""
-        wanted = {"AWS_REGION": self.identity.region}
-        if self.options.ca is not None:
-            wanted["SSL_CERT_FILE"] = str(self.options.ca)
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            yield Target(f"{self.target.url}/{self.endpoint}")
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+    @property
+    def replayed_to(self) -> Target:
+        """Where a recording is played."""
+        url = f"{self.target.url}/{self.endpoint}"
+        return Target(url, region=self.identity.region, ca=self.options.ca)
 
     # What the runner asks.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from contract_tests.checks import Check, Registry, SelectionError
@@ -37,8 +36,9 @@ class ReplayStage(Protocol):
     def log(self) -> ExchangeLog:
         """Where it is written down what was sent and received."""
 
-    def replaying(self) -> AbstractContextManager[Target]:
-        """Where to play, for the time of the block."""
+    @property
+    def replayed_to(self) -> Target:
+        """Where to play."""
 
 
 def selected(registry: Registry, options: Options) -> tuple[Check, ...]:
@@ -111,8 +111,8 @@ async def _replay(
     mode, ignored = options.compare, (*IGNORED, *options.ignore)
     pace = Pace(options.speed, options.timeout)
     try:
-        with stage.replaying() as target:
-            played = await play(recording, target, mode=mode, pace=pace, ignored=ignored)
+        target = stage.replayed_to
+        played = await play(recording, target, mode=mode, pace=pace, ignored=ignored)
     except RecordingError as error:
         return failed(str(error), expected="a recording with something to play in it")
     _write_down(stage.log, played)

@@ -13,6 +13,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aws_sdk_sagemaker_runtime_http2.models import InternalStreamFailure, ModelStreamError
@@ -207,27 +208,38 @@ class UpstreamLink:
         self._changed.set()
 
 
-async def open_upstream(url: str, container_path: str, clock: Clock) -> UpstreamLink:
+async def open_upstream(
+    url: str,
+    container_path: str,
+    clock: Clock,
+    *,
+    region: str | None = None,
+    ca: Path | None = None,
+) -> UpstreamLink:
     """Open a stream to an endpoint, with the credentials that the AWS SDK finds.
 
     Args:
         url: `https://HOST:PORT/NAME`.
         container_path: path and query that the client wants of the container (O2).
         clock: measures the endpoint, so it is never scaled.
+        region: to sign for; unless given, that of SageMaker's host name, else the SDK's own.
+        ca: certificates to trust in place of the system's.
 
     Raises:
         Refused: with the endpoint's own refusal, or 503 where there was no answer.
     """
     parts = urlsplit(url)
     path, _, query = container_path.partition("?")
-    region = _REGION.fullmatch(parts.hostname or "")
+    if region is None and (named := _REGION.fullmatch(parts.hostname or "")):
+        region = named[1]
     async with contextlib.AsyncExitStack() as exits:
         try:
             stream = await exits.enter_async_context(
                 open_stream(
                     parts.path.strip("/"),
                     endpoint_url=f"https://{parts.netloc}",
-                    region=None if region is None else region[1],
+                    region=region,
+                    ca=ca,
                     invocation_path=None if path == CONTAINER_PATH else path.removeprefix("/"),
                     query_string=query or None,
                 )

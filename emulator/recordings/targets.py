@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from emulator.clock import Clock
@@ -36,10 +37,13 @@ class Target:
     Args:
         url: `ws://HOST:PORT` of a container, or `https://HOST:PORT/NAME` of an endpoint.
         path: of the container's WebSocket; the recording's own where it is empty.
+        region, ca: of an endpoint; see `open_upstream`.
     """
 
     url: str
     path: str = ""
+    region: str | None = None
+    ca: Path | None = None
 
     @property
     def endpoint(self) -> bool:
@@ -75,7 +79,7 @@ class Target:
                 # The SDK takes a second to import: only where it is used.
                 from emulator.hosting.upstream import open_upstream
 
-                return await open_upstream(self.url, path, clock)
+                return await open_upstream(self.url, path, clock, region=self.region, ca=self.ca)
             return await open_container(
                 self.url,
                 path,
