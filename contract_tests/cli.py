@@ -43,6 +43,9 @@ _RECORDINGS = typer.Option(
 _VARIANT = typer.Option(
     "--variant", metavar="NAME=WEIGHT", help="A variant of the endpoint; again for each of them."
 )
+_ENV = typer.Option(
+    "--env", metavar="NAME=VALUE", help="Of an image: its container's; again for more."
+)
 _IGNORE = typer.Option(
     "--ignore", metavar="NAME", help="Of recordings: a JSON member to leave out as well."
 )
@@ -115,6 +118,14 @@ def check(
     backend_up_cmd: Annotated[
         str, typer.Option("--backend-up-cmd", help="Shell command: start it again.")
     ] = "",
+    model_folder: Annotated[
+        Path | None,
+        typer.Option("--model-folder", help="Of an image: folder for its /opt/ml/model."),
+    ] = None,
+    env: Annotated[list[str] | None, _ENV] = None,
+    gpus: Annotated[
+        str | None, typer.Option("--gpus", help="Of an image, as docker run has it: all.")
+    ] = None,
     variant: Annotated[list[str] | None, _VARIANT] = None,
     recordings: Annotated[list[Path] | None, _RECORDINGS] = None,
     container: Annotated[
@@ -162,6 +173,9 @@ def check(
             behind=behind(behind_it),
             allow_cost=allow_cost,
             time_scale=time_scale,
+            model_folder=model_folder,
+            environment=environment(env or ()),
+            gpus=gpus,
             variants=variants(variant or ()),
             recordings=tuple(recordings or ()),
             container=container,
@@ -222,6 +236,21 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> str:
     if given not in known:
         raise TargetError(f"{option} {given}: it is one of {', '.join(known)}")
     return given
+
+
+def environment(given: Iterable[str]) -> dict[str, str]:
+    """Read `--env`.
+
+    Raises:
+        TargetError: not NAME=VALUE.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise TargetError(f"--env {text}: write it as NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def variants(given: Iterable[str]) -> dict[str, float]:

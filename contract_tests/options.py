@@ -142,6 +142,9 @@ class Options:
         allow_cost: also make the checks that cost money or load the endpoint.
         time_scale: seconds on the endpoint's clock for one real second; None where the endpoint
             is no emulator with `--time-scale`.
+        model_folder: of an image: what its container has at /opt/ml/model, read-only.
+        environment: of an image: its container's, beside its own.
+        gpus: of an image: as `docker run --gpus` takes it, such as `all`.
         variants: the endpoint's variants and their weights, as they are configured.
         recordings: files and folders of recordings to play to the target.
         container: what the target is (behind the endpoint), in the words of a recording's header;
@@ -171,6 +174,9 @@ class Options:
     behind: Behind = "unknown"
     allow_cost: bool = False
     time_scale: float | None = None
+    model_folder: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gpus: str | None = None
     variants: Mapping[str, float] = field(default_factory=dict)
     recordings: tuple[Path, ...] = ()
     container: str = ""

@@ -70,7 +70,10 @@ async def run_checks(
         TargetError: an address or an option that cannot be used.
     """
     if is_image(url):
-        return await run_image_checks(ImageRun(url), options, on_finding)
+        run = ImageRun(
+            url, model=options.model_folder, environment=options.environment, gpus=options.gpus
+        )
+        return await run_image_checks(run, options, on_finding)
     if is_endpoint(url):
         return await run_endpoint_checks(EndpointTarget.parse(url), options, on_finding)
     return await run_container_checks(ContainerTarget.parse(url), options, on_finding)

@@ -168,6 +168,12 @@ def serve(
         applied, plans = _with_scenarios(settings)
     except (ConfigError, ValueError) as error:
         _fail(error, USAGE)
+    if twice := sorted(settings.endpoints.keys() & {run.endpoint for run in images}):
+        _fail(
+            f"endpoint {twice[0]} is given by --image and as a URL; name the image's differently: "
+            "--image NAME=IMAGE",
+            USAGE,
+        )
     if not settings.endpoints and not images:
         _fail("no endpoint is configured; give --endpoint NAME=ws://HOST:PORT", USAGE)
     if workers > 1 and (images or control_port is not None):

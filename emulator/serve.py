@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from emulator.announce import announce
 from emulator.config import Config, load_config
-from emulator.emulator import Emulator
+from emulator.emulator import Emulator, listen
 from emulator.hosting.hosted import HostedContainer, ImageRun
 from emulator.taps.plan import Plan
 
@@ -76,12 +76,8 @@ async def _serve(
     quiet: bool,
     lifeline: int | None,
 ) -> None:
-    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    signals = _listen_for_signals()
     loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, signals.put_nowait, number)
-    # A worker is started with them blocked, so that none is missed before this.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if lifeline is not None:
 
         def orphaned() -> None:
@@ -90,17 +86,16 @@ async def _serve(
 
         loop.add_reader(lifeline, orphaned)
     async with AsyncExitStack() as running:
-        hosted = {
-            image.endpoint: {"url": (await running.enter_async_context(HostedContainer(image))).url}
-            for image in images
-        }
-        if hosted:
-            given = config.model_dump(exclude_defaults=True)
-            given["endpoints"] = {**given.get("endpoints", {}), **hosted}
-            config = load_config(overrides=given)
+        if images and listener is None:
+            # A port that is taken is no reason to start and stop a container.
+            listener = listen(config.host, config.port)
+            running.callback(listener.close)
+        containers = [await running.enter_async_context(HostedContainer(each)) for each in images]
+        if containers:
+            config = _with_hosted(config, containers)
         emulator = Emulator(config=config, listener=listener, plans=plans)
         await emulator.start()
-        running.push_async_callback(_stop, emulator, signals)
+        running.push_async_callback(emulator.stop)
         control = None
         if control_port is not None:
             from emulator.taps.control import Control
@@ -118,18 +113,45 @@ async def _serve(
             first.name,
             grace,
         )
-        await _stop(emulator, signals, grace)
+        hurrying = asyncio.create_task(_hurry(signals, emulator, containers), name="hurry")
+        try:
+            await emulator.stop(grace=grace)
+            await running.aclose()
+        finally:
+            hurrying.cancel()
 
 
-async def _stop(
-    emulator: Emulator, signals: asyncio.Queue[signal.Signals], grace: float = 0.0
+def _listen_for_signals() -> asyncio.Queue[signal.Signals]:
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    # A terminal that closes would leave containers behind; nohup asks to go on without it.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        loop.add_signal_handler(signal.SIGHUP, signals.put_nowait, signal.SIGHUP)
+    # A worker is started with them blocked, so that none is missed before this.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    return signals
+
+
+async def _hurry(
+    signals: asyncio.Queue[signal.Signals],
+    emulator: Emulator,
+    containers: Sequence[HostedContainer],
 ) -> None:
-    stopping = asyncio.create_task(emulator.stop(grace=grace))
-    again = asyncio.create_task(signals.get())
-    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    """A second signal leaves neither sessions nor containers more time."""
+    await signals.get()
     emulator.hurry()
-    again.cancel()
-    await stopping
+    for container in containers:
+        container.hurry()
+
+
+def _with_hosted(config: Config, containers: Sequence[HostedContainer]) -> Config:
+    """The configuration with each container as the endpoint that it is."""
+    given = config.model_dump(exclude_defaults=True)
+    hosted = {container.run.endpoint: {"url": container.url} for container in containers}
+    given["endpoints"] = {**given.get("endpoints", {}), **hosted}
+    return load_config(overrides=given)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

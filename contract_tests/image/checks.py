@@ -82,11 +82,15 @@ async def starts(stage: ImageStage) -> Outcome:
             "it was not started: without the label SageMaker does not either",
             expected="a container whose /ping answers 200",
         )
-    except (DockerError, ContainerFailed) as error:
+    except DockerError as error:
+        return failed(str(error), expected="a container that starts")
+    except ContainerFailed as error:
+        for line in error.log:
+            stage.log.add("log", "note", line)
         return failed(
-            str(error),
+            error.what,
             expected=f"200 from GET /ping within {stage.startup:g} s",
-            advice="its log, above, says why",
+            advice="the end of its log, below, says why" if error.log else "it logged nothing",
         )
     return ok(f"/ping answered 200 {seconds:.1f} s after the start")
 

@@ -67,8 +67,9 @@ class ImageStage:
         if self.healthy_after is None:
             self.awaited = "GET /ping to answer 200"
             if self.container is None:
+                # One that ends before it is healthy has shown what it does.
                 container = HostedContainer(
-                    self.run, startup=self.startup, on_line=self.lines.append
+                    self.run, startup=self.startup, restarts=False, on_line=self.lines.append
                 )
                 await container.__aenter__()
                 self.container = container

@@ -8,76 +8,42 @@ import json
 import logging
 import os
 import secrets
-import socket
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from emulator.clock import Clock, RealClock
+from emulator.hosting.container_end import ContainerFailed, Stopped
+from emulator.hosting.container_log import ContainerLog
 from emulator.hosting.docker import DockerError, docker, explain, start_docker
-from emulator.hosting.image import CONTAINER_PORT, ImageFacts, inspect_image
+from emulator.hosting.image import ImageFacts, inspect_image
+from emulator.hosting.image_run import ImageRun, create_options, free_port
 from emulator.hosting.ping import ping
 
-MODEL_FOLDER = "/opt/ml/model"
-STOP_SECONDS = 30.0
-OUR_LABEL = "org.sagemaker-bidi.hosted"
+__all__ = ["STOP_SECONDS", "ContainerFailed", "HostedContainer", "ImageRun", "Stopped"]
 
+STOP_SECONDS = 30.0
+PING_SECONDS = 2.0
+
+# Where the block has failed nobody waits for the sessions to end.
+_FAILED_STOP_SECONDS = 2.0
 _POLL_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-_TAIL_LINES = 20
-_LONGEST_LINE = 64 * 1024
 
 logger = logging.getLogger("bidi.hosting")
-
-
-class ContainerFailed(RuntimeError):
-    """The container never became healthy, and its endpoint has failed; has the tail of its log."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRun:
-    """How an image is run.
-
-    Args:
-        image: name or id.
-        endpoint: whose container it is; before each line of its log.
-        model: folder that is mounted at /opt/ml/model, read-only.
-        environment: of the container, beside the image's own.
-        gpus: as `docker run --gpus` takes it, such as `all`.
-        port: of this machine, on 127.0.0.1; 0 takes a free one.
-        options: more options of `docker create`.
-    """
-
-    image: str
-    endpoint: str = "voxtral"
-    model: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    gpus: str | None = None
-    port: int = 0
-    options: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """How a container ended after SIGTERM; `killed` where 30 s were not enough for it."""
-
-    code: int
-    seconds: float
-    killed: bool
 
 
 class HostedContainer:
     """A container as SageMaker runs it: `async with HostedContainer(ImageRun("voxtral")) as it`.
 
     It runs on return, and is not healthy yet: `healthy` waits for that. While the block lasts a
-    container that ends is started again, at the same address.
+    container that ends is started again, at the same address; one that has not been healthy within
+    `startup` is not.
 
     Args:
         run: the image, and how it is run.
         startup: seconds until a container that has not been healthy fails its endpoint.
+        restarts: whether one that ends is started again.
         on_line: takes each line of its log, with the endpoint's name before it.
         clock: what all waiting asks; a container does not get faster with an emulator's time.
 
@@ -91,6 +57,7 @@ class HostedContainer:
         run: ImageRun,
         *,
         startup: float = 480.0,
+        restarts: bool = True,
         on_line: Callable[[str], None] = print,
         clock: Clock | None = None,
     ) -> None:
@@ -100,13 +67,18 @@ class HostedContainer:
         self.name = f"bidi-{run.endpoint}-{secrets.token_hex(4)}"
         self.starts = 0
         self._startup = startup
+        self._restarts = restarts
         self._on_line = on_line
         self._clock = (clock or RealClock()).unscaled
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._log = ContainerLog(run.endpoint, self._show)
         self._began = 0.0
         self._stopping = False
-        self._healthy_after: float | None = None
+        self._hurried = asyncio.Event()
+        self._latest = "has not been asked yet"
+        self._healthy = asyncio.Event()
+        self._healthy_after = 0.0
         self._was_healthy = False
+        self._code: int | None = None
         self._again = asyncio.Event()
         self._started = asyncio.Event()
         self._created = False
@@ -116,11 +88,11 @@ class HostedContainer:
     async def __aenter__(self) -> Self:
         self.facts = await inspect_image(self.run.image)
         self.facts.check()
-        port = self.run.port or _free_port()
+        port = self.run.port or free_port()
         self.url = f"ws://127.0.0.1:{port}"
         await docker(
             "create",
-            *self._options(port),
+            *create_options(self.run, self.name, port),
             self.run.image,
             "serve",
             environment={**os.environ, **self.run.environment},
@@ -147,7 +119,7 @@ class HostedContainer:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self.stop()
+            await self.stop(STOP_SECONDS if exc is None else _FAILED_STOP_SECONDS)
         finally:
             await self._remove()
 
@@ -155,25 +127,32 @@ class HostedContainer:
         """Wait until `GET /ping` answers 200; gives the seconds since the start (K4).
 
         Raises:
-            ContainerFailed: that took longer than `startup`.
+            ContainerFailed: that took longer than `startup`, or it has ended for good.
         """
-        while self._healthy_after is None:
-            if self._lives is not None and self._lives.done():
-                self._lives.result()
-            answer = await ping(self.url, clock=self._clock, seconds=2.0)
-            now = self._clock.now()
-            if answer.status == 200:
-                self._was_healthy = True
-                self._healthy_after = now - self._began
-                break
-            if now - self._began >= self._startup:
-                raise ContainerFailed(
-                    f"endpoint {self.run.endpoint}: GET {self.url.replace('ws', 'http', 1)}/ping "
-                    f"{answer.what}; after {self._startup:g} s SageMaker fails the endpoint "
-                    f"(K4){self._log_tail()}"
-                )
-            await self._clock.sleep_until(now + _POLL_SECONDS)
-        return self._healthy_after
+        assert self._lives is not None, "use it as `async with HostedContainer(…)`"
+        healthy = asyncio.create_task(self._healthy.wait())
+        timer = asyncio.create_task(self._clock.sleep_until(self._began + self._startup))
+        try:
+            await asyncio.wait({healthy, timer, self._lives}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (healthy, timer):
+                task.cancel()
+            await asyncio.gather(healthy, timer, return_exceptions=True)
+        if self._healthy.is_set():
+            return self._healthy_after
+        asked = f"GET {self.url.replace('ws', 'http', 1)}/ping"
+        if self._lives.done():
+            self._lives.result()
+            raise ContainerFailed(
+                f"endpoint {self.run.endpoint}: the container ended with {self._code} before "
+                f"{asked} answered 200 (K4)",
+                self._log.tail,
+            )
+        raise ContainerFailed(
+            f"endpoint {self.run.endpoint}: {asked} {self._latest}; after {self._startup:g} s "
+            "SageMaker fails the endpoint (K4)",
+            self._log.tail,
+        )
 
     async def started_again(self) -> None:
         """Wait until it has ended and been started once more."""
@@ -195,18 +174,30 @@ class HostedContainer:
         killed = False
         assert self._lives is not None
         timer = asyncio.create_task(self._clock.sleep_until(started + seconds))
-        await asyncio.wait({self._lives, timer}, return_when=asyncio.FIRST_COMPLETED)
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({self._lives, timer, hurried}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
+        hurried.cancel()
         if not self._lives.done():
             killed = True
             logger.warning(
-                "%s: still running %g s after SIGTERM: killed (K4)", self.run.endpoint, seconds
+                "%s: still running %.3g s after SIGTERM: killed (K4)",
+                self.run.endpoint,
+                self._clock.now() - started,
             )
             with contextlib.suppress(DockerError):  # it has ended by itself in this moment
                 await docker("kill", "--signal", "KILL", self.name)
             await self._lives
         code = int(await docker("inspect", "--format", "{{.State.ExitCode}}", self.name))
-        return Stopped(code, self._clock.now() - started, killed)
+        took = self._clock.now() - started
+        logger.info(
+            "%s: the container ended with %d, %.1f s after SIGTERM", self.run.endpoint, code, took
+        )
+        return Stopped(code, took, killed)
+
+    def hurry(self) -> None:
+        """Leave it no time after its SIGTERM: a `stop` under way kills it now."""
+        self._hurried.set()
 
     async def first_process(self) -> str:
         """The command line of process 1, the one that gets SIGTERM. Raises DockerError."""
@@ -217,28 +208,13 @@ class HostedContainer:
         state = await docker("inspect", "--format", "{{.State.Running}}", self.name)
         return state == "true"
 
-    def _options(self, port: int) -> list[str]:
-        run = self.run
-        options = ["--name", self.name, "--label", f"{OUR_LABEL}={run.endpoint}"]
-        options += ["--publish", f"127.0.0.1:{port}:{CONTAINER_PORT}"]
-        if run.model is not None:
-            if not run.model.is_dir():
-                raise DockerError(f"no model folder {run.model}: Docker would mount an empty one")
-            options += ["--volume", f"{run.model.resolve()}:{MODEL_FOLDER}:ro"]
-        # By name alone: the values come from the environment, not onto a command line for all.
-        for name in run.environment:
-            options += ["--env", name]
-        if run.gpus is not None:
-            options += ["--gpus", run.gpus]
-        return [*options, *run.options]
-
     async def _live(self) -> None:
         """One life after another, until told to stop or the endpoint fails."""
         pause = _FIRST_PAUSE
-        while True:
+        while not self._stopping:
             self.starts += 1
-            code = await self._one_life()
-            if self._stopping:
+            self._code = code = await self._one_life()
+            if self._stopping or not self._restarts:
                 return
             if not self._was_healthy and self._clock.now() - self._began >= self._startup:
                 logger.error(
@@ -256,7 +232,9 @@ class HostedContainer:
             )
             await self._clock.sleep_until(self._clock.now() + pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            self._healthy_after = None
+            if self._was_healthy:
+                self._began = self._clock.now()
+            self._healthy.clear()
             self._again.set()
 
     async def _one_life(self) -> int:
@@ -264,40 +242,46 @@ class HostedContainer:
         self._attached = process
         assert process.stdout is not None
         assert process.stderr is not None
-        watching = asyncio.create_task(self._note_start())
+        watching = asyncio.create_task(self._watch_start())
         try:
-            await asyncio.gather(self._pump(process.stdout), self._pump(process.stderr))
+            await asyncio.gather(
+                self._log.pass_on(process.stdout), self._log.pass_on(process.stderr)
+            )
             code = await process.wait()
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         if not self._started.is_set():
             if await docker("inspect", "--format", "{{.State.Status}}", self.name) == "created":
-                raise DockerError(explain("\n".join(self._tail), ("start",)))
+                raise DockerError(explain("\n".join(self._log.tail), ("start",)))
             self._started.set()
         return code
 
-    async def _note_start(self) -> None:
+    async def _watch_start(self) -> None:
+        """Notice that it runs, then that it is healthy."""
         while not self._started.is_set():
             if await self._is_running():
                 self._started.set()
-                return
+                logger.info(
+                    "%s: started container %s of %s", self.run.endpoint, self.name, self.run.image
+                )
+                break
             await self._clock.sleep_until(self._clock.now() + 0.05)
-
-    async def _pump(self, stream: asyncio.StreamReader) -> None:
         while True:
-            try:
-                line = await stream.readuntil()
-            except asyncio.IncompleteReadError as error:
-                line = error.partial
-            except asyncio.LimitOverrunError as error:
-                line = await stream.read(min(error.consumed, _LONGEST_LINE))
-            if not line:
+            answer = await ping(self.url, clock=self._clock, seconds=PING_SECONDS)
+            now = self._clock.now()
+            if answer.status == 200:
+                self._was_healthy = True
+                self._healthy_after = now - self._began
+                self._healthy.set()
                 return
-            text = line.decode(errors="replace").rstrip("\r\n")
-            self._tail.append(text)
-            if self._started.is_set() or not text.startswith("Error response from daemon"):
-                self._on_line(f"{self.run.endpoint} | {text}")
+            self._latest = answer.what
+            await self._clock.sleep_until(now + _POLL_SECONDS)
+
+    def _show(self, line: str) -> None:
+        # What Docker says of a start that fails is raised.
+        if self._started.is_set() or "| Error response from daemon" not in line:
+            self._on_line(line)
 
     async def _remove(self) -> None:
         self._stopping = True
@@ -310,13 +294,3 @@ class HostedContainer:
         if self._attached is not None and self._attached.returncode is None:
             self._attached.kill()
             await self._attached.wait()
-
-    def _log_tail(self) -> str:
-        return "".join(f"\n  {line}" for line in ("the end of its log:", *self._tail))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

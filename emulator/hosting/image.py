@@ -88,6 +88,8 @@ async def inspect_image(image: str) -> ImageFacts:
     Raises:
         DockerError: no docker command, no daemon, or no such image.
     """
+    if not image:
+        raise DockerError("no image is named: give the name or the id of one")
     (found,) = json.loads(await docker("image", "inspect", image))
     return read_facts(image, found)
 

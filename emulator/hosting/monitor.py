@@ -153,4 +153,5 @@ def _ping_url(variant: Variant) -> str:
 
 
 def _news(before: Answer | None, answer: Answer) -> bool:
-    return before is None or before.what != answer.what
+    # Through a published port, what is not up yet refuses and resets connections in turn.
+    return before is None or before.what.partition(" (")[0] != answer.what.partition(" (")[0]

@@ -9,6 +9,8 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 from testcontainers.core.waiting_utils import WaitStrategyTarget
 
+OWN_ADDRESS = "own-address"
+
 _TAIL_LINES = 20
 
 
@@ -81,10 +83,13 @@ class Healthy(HttpWaitStrategy):
 def host_names(container: DockerContainer) -> list[str]:
     """What `mapped` may call the host, known before the container runs: for a certificate.
 
-    From inside another container it is the gateway of the container's network.
+    From inside another container it is the gateway of the container's network, or the container's
+    own address on it, which it alone knows when it starts: `OWN_ADDRESS`.
     """
     client = container.get_docker_client()
     mode = client.get_connection_mode()
+    if mode is ConnectionMode.bridge_ip:
+        return [OWN_ADDRESS]
     if mode is not ConnectionMode.gateway_ip:
         return [client.host()]
     network = "bridge" if container._network is None else container._network.name

@@ -17,7 +17,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from emulator.config import TEST_KEY
 from emulator.testcontainers.model import VoxtralContainer
-from emulator.testcontainers.reach import host_names, mapped
+from emulator.testcontainers.reach import OWN_ADDRESS, add_options, host_names, mapped
 
 PORT = 8443
 DEFAULT_REGION = "us-east-1"
@@ -140,8 +140,11 @@ class SageMakerBidiContainer(DockerContainer):
         return AsyncSageMakerRuntimeHTTP2Client(config=config)
 
     def _configure(self) -> None:
+        names = host_names(self)
+        if OWN_ADDRESS in names:
+            add_options(self, entrypoint=["python", "-c", _WITH_OWN_ADDRESS])
         # Before any table.
-        toml = [f"names = {json.dumps(host_names(self))}", *self._toml]
+        toml = [f"names = {json.dumps(names)}", *self._toml]
         self.with_copy_into_container("\n\n".join(toml).encode(), _CONFIG)
         self.with_command([*self._arguments, "--config", _CONFIG])
 
@@ -155,3 +158,11 @@ class SageMakerBidiContainer(DockerContainer):
 
 
 _HOSTS = ("runtime", "runtime-fips")
+# In the container: its addresses into the certificate's names, then what it is there for.
+_WITH_OWN_ADDRESS = f"""
+import json, os, pathlib, socket, sys
+config = pathlib.Path({_CONFIG!r})
+own = json.dumps(socket.gethostbyname_ex(socket.gethostname())[2])[1:-1]
+config.write_text(config.read_text().replace('"{OWN_ADDRESS}"', own, 1))
+os.execvp("bidi", ["bidi", *sys.argv[1:]])
+"""

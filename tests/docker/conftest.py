@@ -13,9 +13,12 @@ import pytest
 # Before testcontainers is imported. Its reaper is an image from a registry.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 
+from emulator.hosting.image_run import PROCESS_LABEL
 from emulator.testcontainers import SageMakerBidiContainer, VoxtralContainer
+from tests.docker.talk import docker
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "bidi-tests"
@@ -43,6 +46,26 @@ def docker_daemon() -> None:
         pytest.skip(f"the Docker daemon does not answer; {START_IT}")
     if asked.returncode:
         pytest.skip(f"no Docker daemon answers ({asked.stderr.strip()}); {START_IT}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(docker_daemon: None) -> Iterator[None]:
+    """At the end of the run no container and no network of it is there; fails, and removes them."""
+    yield
+    ours = [f"{LABEL_SESSION_ID}={SESSION_ID}", f"{PROCESS_LABEL}={os.getpid()}"]
+
+    def left(*ask: str) -> list[str]:
+        return [
+            each for label in ours for each in docker(*ask, "--filter", f"label={label}").split()
+        ]
+
+    containers, networks = left("ps", "--all", "--quiet"), left("network", "ls", "--quiet")
+    names = [docker("inspect", "--format", "{{.Name}}", each) for each in containers + networks]
+    for container in containers:
+        docker("rm", "--force", "--volumes", container)
+    for network in networks:
+        docker("network", "rm", network)
+    assert names == [], "the tests have left these behind"
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,11 @@ from aws_sdk_sagemaker_runtime_http2.models import (
     RequestStreamEventPayloadPart,
     ResponseStreamEventPayloadPart,
 )
+from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
+from client.errors import RequestRefused
 from emulator.testcontainers import SageMakerBidiContainer, StandInContainer, VoxtralContainer
 from emulator.testcontainers.reach import ContainerEnded, NotOnANetwork
 from tests.docker.talk import FOX, Talk, docker, exit_code, sdk_stream
@@ -95,15 +97,42 @@ async def test_contract_settings_reach_the_emulator_in_its_container(
     assert "The stream reached its longest duration of 3 seconds" in str(error)
 
 
+@pytest.mark.parametrize("own_network", [False, True])
+async def test_its_certificate_holds_where_containers_are_reached_by_their_own_addresses(
+    own_network: bool,
+    bidi_images: Mapping[str, str],
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    # As testcontainers has it inside a container that shares its network with those it starts.
+    monkeypatch.setattr(testcontainers_config, "connection_mode_override", ConnectionMode.bridge_ip)
+    emulator = SageMakerBidiContainer(bidi_images["emulator"])
+    emulator.with_endpoint("voxtral", "ws://127.0.0.1:9").with_contract(health_interval=5.0)
+    if own_network:
+        emulator.with_network(network)
+    with emulator:
+        assert emulator.get_url() not in ("https://127.0.0.1:8443", "https://localhost:8443")
+        assert emulator.get_url().endswith(":8443")
+        ca = tmp_path / "ca.pem"
+        ca.write_bytes(emulator.get_ca())
+        async with sdk_stream(emulator.get_url(), ca) as stream:
+            # An answer in HTTP: TLS has been agreed upon.
+            with pytest.raises(RequestRefused):
+                await stream.opened()
+
+
 def test_a_wrong_setting_is_told_at_the_start_and_not_after_a_minute(
     bidi_images: Mapping[str, str],
 ) -> None:
     emulator = SageMakerBidiContainer(bidi_images["emulator"])
     emulator.with_endpoint("voxtral", "ws://nowhere").with_contract(lifetme=1)
-    with pytest.raises(RuntimeError, match=r"exited \(status: exited, exit code: 2\)"):
-        emulator.start()
-    assert "lifetme: no such setting" in emulator.get_logs()[1].decode()
-    emulator.stop()
+    try:
+        with pytest.raises(RuntimeError, match=r"exited \(status: exited, exit code: 2\)"):
+            emulator.start()
+        assert "lifetme: no such setting" in emulator.get_logs()[1].decode()
+    finally:
+        emulator.stop()
 
 
 def test_an_endpoint_must_be_on_a_network_to_be_reached(bidi_images: Mapping[str, str]) -> None:
@@ -121,5 +150,8 @@ def test_a_container_that_ends_is_not_waited_for_and_its_log_is_shown(
     bidi_images: Mapping[str, str], tmp_path: Path
 ) -> None:
     empty = VoxtralContainer(bidi_images["voxtral"]).with_model(tmp_path)
-    with pytest.raises(ContainerEnded, match=r"ended with 2 before (?s:.*)holds no model"), empty:
-        pass
+    try:
+        with pytest.raises(ContainerEnded, match=r"ended with 2 before (?s:.*)holds no model"):
+            empty.start()
+    finally:
+        empty.stop()

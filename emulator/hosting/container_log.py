@@ -1,0 +1,39 @@
+"""A container's log, line by line as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+TAIL_LINES = 20
+LONGEST_LINE = 64 * 1024
+
+
+class ContainerLog:
+    """Passes lines on with the endpoint's name before each, and keeps the last of them.
+
+    Args:
+        endpoint: whose container it is.
+        on_line: takes `ENDPOINT | LINE`.
+    """
+
+    def __init__(self, endpoint: str, on_line: Callable[[str], None]) -> None:
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._endpoint = endpoint
+        self._on_line = on_line
+
+    async def pass_on(self, stream: asyncio.StreamReader) -> None:
+        """Read a stream to its end; a line that is too long comes in pieces."""
+        while True:
+            try:
+                line = await stream.readuntil()
+            except asyncio.IncompleteReadError as error:
+                line = error.partial
+            except asyncio.LimitOverrunError as error:
+                line = await stream.read(min(error.consumed, LONGEST_LINE))
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip("\r\n")
+            self.tail.append(text)
+            self._on_line(f"{self._endpoint} | {text}")

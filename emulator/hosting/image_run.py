@@ -1,0 +1,74 @@
+"""How an image is run: what SageMaker gives to `docker run` (K4)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.hosting.docker import DockerError
+from emulator.hosting.image import CONTAINER_PORT
+
+MODEL_FOLDER = "/opt/ml/model"
+# What is left of a process that was killed is found by these.
+OUR_LABEL = "org.sagemaker-bidi.hosted"
+PROCESS_LABEL = "org.sagemaker-bidi.process"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRun:
+    """How an image is run.
+
+    Args:
+        image: name or id.
+        endpoint: whose container it is; before each line of its log.
+        model: folder that is mounted at /opt/ml/model, read-only.
+        environment: of the container, beside the image's own.
+        gpus: as `docker run --gpus` takes it, such as `all`.
+        port: of this machine, on 127.0.0.1; 0 takes a free one.
+        options: more options of `docker create`.
+    """
+
+    image: str
+    endpoint: str = "voxtral"
+    model: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gpus: str | None = None
+    port: int = 0
+    options: tuple[str, ...] = ()
+
+
+def create_options(run: ImageRun, name: str, port: int) -> list[str]:
+    """The options of `docker create`.
+
+    Args:
+        name: of the container.
+        port: of this machine, on 127.0.0.1.
+
+    Raises:
+        DockerError: there is no such model folder.
+    """
+    options = ["--name", name]
+    options += ["--label", f"{OUR_LABEL}={run.endpoint}"]
+    options += ["--label", f"{PROCESS_LABEL}={os.getpid()}"]
+    options += ["--publish", f"127.0.0.1:{port}:{CONTAINER_PORT}"]
+    if run.model is not None:
+        if not run.model.is_dir():
+            raise DockerError(f"no model folder {run.model}: Docker would mount an empty one")
+        options += ["--volume", f"{run.model.resolve()}:{MODEL_FOLDER}:ro"]
+    # By name alone: the values come from the environment, not onto a command line for all.
+    for variable in run.environment:
+        options += ["--env", variable]
+    if run.gpus is not None:
+        options += ["--gpus", run.gpus]
+    return [*options, *run.options]
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
