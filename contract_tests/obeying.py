@@ -14,7 +14,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -28,7 +28,8 @@ COMMAND = "contract.check"
 QUERY = "contract-check"
 METADATA_PATH = "/invocations-bidirectional-stream-metadata"
 OTHER_METADATA_PATH = "/contract-check/metadata"
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 8.0
+ABSENT_SECONDS = 2.0
 _REFUSED_PATH = "/contract-check/refused"
 _REMEMBERED = 1_000
 _PREFIX = "X-Amzn-SageMaker-"
@@ -62,10 +63,10 @@ class _Session:
     closed: bool = False
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, condition: Callable[[], bool]) -> bool:
+    async def until(self, condition: Callable[[], bool], seconds: float = ANSWER_SECONDS) -> bool:
         """Wait a few seconds; says whether it came true."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS), self.changed:
+            async with asyncio.timeout(seconds), self.changed:
                 await self.changed.wait_for(condition)
         return condition()
 
@@ -131,7 +132,11 @@ class ObeyingContainer(FrameServer):
                 case "ping":
                     answer = await _pinged(connection)
                 case "metadata":
-                    opened = await session.until(lambda: session.metadata is not None)
+                    offered = parse_qs(urlsplit(request.path).query).get(QUERY)
+                    opened = await session.until(
+                        lambda: session.metadata is not None,
+                        ANSWER_SECONDS if offered else ABSENT_SECONDS,
+                    )
                     answer = {"opened": opened, "path": session.path}
                 case "meter":
                     answer = await _meter(session, command.get("frames"))

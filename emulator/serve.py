@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ def run_here(
     images: Sequence[ImageRun] = (),
     control_port: int | None = None,
     quiet: bool = False,
-    lifeline: int | None = None,
+    orders: int | None = None,
 ) -> int:
     """Run the emulator in this process until it is told to stop.
 
@@ -41,8 +42,8 @@ def run_here(
         images: containers to run, each the endpoint that it names.
         control_port: where the control API listens; None serves none, 0 takes a free port.
         quiet: print nothing.
-        lifeline: descriptor of a pipe whose other end its parent holds: the end of that stops
-            this process as SIGTERM does.
+        orders: descriptor of a pipe from its parent, which sends each signal as a byte; its end
+            stops this process as SIGTERM does. Unless given, signals are heard as they come.
 
     Returns:
         The exit status.
@@ -60,7 +61,7 @@ def run_here(
                 images=images,
                 control_port=control_port,
                 quiet=quiet,
-                lifeline=lifeline,
+                orders=orders,
             )
         )
     return 0
@@ -74,23 +75,20 @@ async def _serve(
     images: Sequence[ImageRun],
     control_port: int | None,
     quiet: bool,
-    lifeline: int | None,
+    orders: int | None,
 ) -> None:
-    signals = _listen_for_signals()
-    loop = asyncio.get_running_loop()
-    if lifeline is not None:
-
-        def orphaned() -> None:
-            loop.remove_reader(lifeline)
-            signals.put_nowait(signal.SIGTERM)
-
-        loop.add_reader(lifeline, orphaned)
+    signals = _hear_signals() if orders is None else _hear_orders(orders)
     async with AsyncExitStack() as running:
         if images and listener is None:
             # A port that is taken is no reason to start and stop a container.
             listener = listen(config.host, config.port)
             running.callback(listener.close)
-        containers = [await running.enter_async_context(HostedContainer(each)) for each in images]
+        # It may take so long on the emulator's clock, which the monitor goes by too (K4).
+        startup = config.contract_settings().startup_seconds / config.time_scale
+        containers = [
+            await running.enter_async_context(HostedContainer(each, startup=startup))
+            for each in images
+        ]
         if containers:
             config = _with_hosted(config, containers)
         emulator = Emulator(config=config, listener=listener, plans=plans)
@@ -121,7 +119,7 @@ async def _serve(
             hurrying.cancel()
 
 
-def _listen_for_signals() -> asyncio.Queue[signal.Signals]:
+def _hear_signals() -> asyncio.Queue[signal.Signals]:
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
@@ -129,8 +127,21 @@ def _listen_for_signals() -> asyncio.Queue[signal.Signals]:
     # A terminal that closes would leave containers behind; nohup asks to go on without it.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         loop.add_signal_handler(signal.SIGHUP, signals.put_nowait, signal.SIGHUP)
-    # A worker is started with them blocked, so that none is missed before this.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    return signals
+
+
+def _hear_orders(orders: int) -> asyncio.Queue[signal.Signals]:
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        received = os.read(orders, 64)
+        for number in received or (signal.SIGTERM,):
+            signals.put_nowait(signal.Signals(number))
+        if not received:
+            loop.remove_reader(orders)
+
+    loop.add_reader(orders, read)
     return signals
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,27 +28,22 @@ def run_workers(config: Config, count: int) -> int:
     listener = listen(config.host, config.port)
     listener.set_inheritable(True)
     command = [sys.executable, "-m", "emulator.worker", str(listener.fileno())]
-    # A worker hears no signal until it listens for them: it would end by it, and have failed.
+    # Blocked here, they stay blocked in the workers, which take their orders through the pipe.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], text=True)
+        subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, pass_fds=[listener.fileno()])
         for _ in range(count)
     ]
-    for worker in workers:
-        assert worker.stdin is not None
-        # It stays open: by its end a worker knows that this process is gone, however it ended.
-        worker.stdin.write(f"{config.model_dump_json(exclude_defaults=True)}\n")
-        worker.stdin.flush()
     told = False
 
     def tell_all(number: int, frame: object = None) -> None:
         nonlocal told
         told = True
-        # In a terminal Ctrl-C reaches the workers twice; it leaves them no time anyway.
         for worker in workers:
-            if worker.poll() is None:
-                worker.send_signal(number)
+            _write(worker, bytes([number]))
 
+    for worker in workers:
+        _write(worker, config.model_dump_json(exclude_defaults=True).encode() + b"\n")
     for number in STOP_SIGNALS:
         signal.signal(number, tell_all)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -58,3 +54,9 @@ def run_workers(config: Config, count: int) -> int:
     if not told:
         tell_all(signal.SIGTERM)
     return next((status for status in [worker.wait() for worker in workers] if status), 0)
+
+
+def _write(worker: subprocess.Popen[bytes], data: bytes) -> None:
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # It has ended: its status says why.
+        worker.stdin.write(data)

@@ -48,7 +48,7 @@ async def ask(duplex: Duplex, command: str, **more: object) -> dict[str, Any]:
 
 @ENDPOINT.check(
     "endpoint.container-headers",
-    "The container gets the request id and the client's ids, and no other header",
+    "The container gets the request id and the client's ids, not its signature or other headers",
     clauses=("O9",),
     requires=OBEYING,
 )
@@ -63,9 +63,13 @@ async def container_headers(stage: EndpointStage) -> Outcome:
     passed_on = {_STRIPPED, "authorization", "x-amz-date", "x-amz-security-token"}
     wrong += [f"{name} was passed on" for name in sorted(passed_on & set(got.get("headers", [])))]
     if wrong:
-        expected = "Request-Id, Inference-Id and Session-Id, and none of the client's other headers"
+        expected = (
+            "Request-Id, Inference-Id and Session-Id, neither signature nor other headers"
+        )
         return departs("O9", "; ".join(wrong), expected=expected)
-    return ok("Request-Id, the client's Inference-Id and Session-Id; its other headers are gone")
+    return ok(
+        "Request-Id, the client's Inference-Id and Session-Id; neither signature nor others"
+    )
 
 
 @ENDPOINT.check(

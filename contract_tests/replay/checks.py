@@ -18,7 +18,7 @@ from emulator.recordings.play import Outcome as Replayed
 from emulator.recordings.play import Pace, play
 from emulator.recordings.report import told
 from emulator.recordings.script import Message, as_json
-from emulator.recordings.targets import Target
+from emulator.recordings.targets import OPEN_SECONDS, Target
 
 GROUP = "recording"
 _WHO = "replay"
@@ -161,7 +161,8 @@ def _named(recording: Recording) -> str:
 def _seconds(recording: Recording, options: Options) -> float:
     last = recording.events[-1].ms if recording.events else 0.0
     recorded = last / 1_000 / recording.header.time_scale
-    return _LONGER * recorded / min(options.speed or 1.0, 1.0) + _WAITS * options.timeout
+    played = _LONGER * recorded / min(options.speed or 1.0, 1.0)
+    return OPEN_SECONDS + played + _WAITS * options.timeout
 
 
 def _summary(lines: list[str]) -> str:

@@ -33,6 +33,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 logger = logging.getLogger("bidi.hosting")
 
 
+def show_line(line: str) -> None:
+    """Print a line of the container's log now, also where standard output is a pipe."""
+    print(line, flush=True)
+
+
 class HostedContainer:
     """A container as SageMaker runs it: `async with HostedContainer(ImageRun("voxtral")) as it`.
 
@@ -58,7 +63,7 @@ class HostedContainer:
         *,
         startup: float = 480.0,
         restarts: bool = True,
-        on_line: Callable[[str], None] = print,
+        on_line: Callable[[str], None] = show_line,
         clock: Clock | None = None,
     ) -> None:
         self.run = run
@@ -170,7 +175,8 @@ class HostedContainer:
             return None
         started = self._clock.now()
         # Docker counts whole seconds, and says 137 for SIGKILL and for an exit with 137 alike.
-        await docker("kill", "--signal", "TERM", self.name)
+        with contextlib.suppress(DockerError):  # it may end by itself in this moment
+            await docker("kill", "--signal", "TERM", self.name)
         killed = False
         assert self._lives is not None
         timer = asyncio.create_task(self._clock.sleep_until(started + seconds))

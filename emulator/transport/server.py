@@ -42,6 +42,8 @@ class StreamServerConfig(Config):
         self.handler = handler
         self._tls = tls
         self._listeners: list[_Listener] = []
+        # Hypercorn's own bound for connections at the stop, 3 s: `Emulator.stop` has its own.
+        self.graceful_timeout = None  # type: ignore[assignment]
         self.errorlog = None
         self.accesslog = None
         # awscrt waits 10 to 30 s before it reports a certificate that it does not trust.

@@ -212,6 +212,22 @@ async def test_a_worker_with_nothing_to_do_takes_no_grace_from_the_other(serve: 
             await exchange(stream)
 
 
+async def test_a_signal_to_the_whole_group_is_one_signal_to_each_worker(serve: Serve) -> None:
+    async with serve(FOR_EVER, "--workers", 2) as serving, serving.client() as client:
+        stream = await client.open()
+        await exchange(stream)
+        # As `timeout` and an init system send it.
+        for process in (*serving.workers, serving.process.pid):
+            os.kill(process, signal.SIGTERM)
+        await client.until(lambda: client.goaway is not None)
+
+        for _ in range(3):
+            await exchange(stream)
+        await stream.close_input()
+        assert await stream.receive() is None
+        assert await serving.ended() == 0
+
+
 async def test_a_signal_that_comes_while_the_workers_start_stops_them_all_the_same(
     serve: Serve,
 ) -> None:
@@ -247,6 +263,21 @@ async def test_the_event_loop_is_uvloops_where_it_is_installed(serve: Serve, wor
         await exchange(await client.open())
 
         assert serving.on_uvloop
+
+
+async def test_a_connection_that_is_reset_is_no_error_of_the_server(serve: Serve) -> None:
+    async with serve(0.0) as serving:
+        for _ in range(3):
+            async with serving.client() as client:
+                await exchange(await client.open())
+                client.reset()
+        async with serving.client() as client:
+            await exchange(await client.open())
+        serving.process.send_signal(signal.SIGTERM)
+        _, said = await in_thread(serving.process.communicate)
+
+    assert "Traceback" not in said
+    assert serving.process.returncode == 0
 
 
 async def test_without_uvloop_the_event_loop_is_pythons_own(

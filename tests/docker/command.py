@@ -37,6 +37,8 @@ class Command:
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
+        # What is printed has to come through a pipe at once without it.
+        self._environment.pop("PYTHONUNBUFFERED", None)
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._over = False

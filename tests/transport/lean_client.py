@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -214,8 +216,16 @@ class LeanClient:
             await self._writer.wait_closed()
 
     def abort(self) -> None:
-        """End the TCP connection with a reset."""
+        """End the TCP connection without TLS's close_notify."""
         self._writer.transport.abort()
+
+    def reset(self) -> None:
+        """End the TCP connection with RST."""
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        self.abort()
 
     def write(self, data: bytes) -> None:
         """Send bytes that are no business of `h2`."""

@@ -274,7 +274,7 @@ class Connection:
 
     def abort(self) -> None:
         """Drop the TCP connection with RST."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             linger = struct.pack("ii", 1, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._writer.transport.abort()

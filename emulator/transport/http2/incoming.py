@@ -57,7 +57,8 @@ class Incoming:
         self._owed = owed
         if not self._audible.is_set():
             data = await self._after_silence(data)
-        self._acknowledge_at_once()
+        if data:
+            self._acknowledge_at_once()
         return data
 
     def go_silent(self, silent: bool) -> None:
@@ -105,5 +106,6 @@ class Incoming:
         # awscrt leaves Nagle's algorithm on: a delayed ACK of ours holds its next part for 40 ms.
         # Linux forgets the option after use, so it is set again for each read.
         if QUICKACK is not None:
-            with contextlib.suppress(OSError):
+            # uvloop has ValueError for a socket that is closed already.
+            with contextlib.suppress(OSError, ValueError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)

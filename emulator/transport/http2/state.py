@@ -223,6 +223,8 @@ class ServerState(h2.connection.H2Connection):
         before = self.streams.get(frame.stream_id)
         expected = before._expected_content_length if before is not None else None
         frames, events = super()._receive_headers_frame(frame)
+        # The priority that a request may bring is no frame of its own.
+        events = [each for each in events if not isinstance(each, h2.events.PriorityUpdated)]
         if "END_STREAM" in frame.flags:
             # h2 compares the lengths where DATA ends a request only (RFC 9113 8.1.1).
             stream = self.streams[frame.stream_id]

@@ -68,6 +68,15 @@ async def test_streams_that_are_reset_young_may_come_in_a_burst_and_not_in_a_flo
         await calmed(client, caplog, "resets_per_second")
 
 
+async def test_a_request_that_brings_its_priority_is_no_control_frame() -> None:
+    async with layer(TEN, clock=ManualClock()) as served, RawClient(served.port) as client:
+        for stream_id in range(1, 41, 2):
+            opening = client.headers_frame(stream_id, request("/end"), end=True)
+            opening.flags.add("PRIORITY")
+            client.send(opening)
+            await client.until(lambda: stream_id in client.ended)  # noqa: B023
+
+
 async def test_a_stream_that_ended_before_it_was_reset_counts_for_nothing() -> None:
     async with layer(TEN, clock=ManualClock()) as served, RawClient(served.port) as client:
         for stream_id in range(1, 61, 2):
