@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -29,7 +30,10 @@ from emulator.transport.invocations import Invocations
 from emulator.transport.record import SessionRecord
 from emulator.transport.server import StreamServerConfig, serve
 
+logger = logging.getLogger("bidi.http2")
+
 DEFAULT_REGION = "us-east-1"
+CONNECTION_FAILED = "a connection failed by a bug of the emulator"
 
 
 class PortTaken(OSError):
@@ -271,6 +275,10 @@ class Emulator:
                 ).run()
             else:
                 await refuse_http1(reader, writer)
+        except Exception:
+            # A bug of ours in one connection ends no other, and not the server's stop.
+            logger.exception(CONNECTION_FAILED)
+            writer.transport.abort()
         finally:
             self._connections.discard(writer)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from emulator import Config, Emulator
+from emulator.emulator import CONNECTION_FAILED
 from fixtures.containers.echo import EchoContainer
 
 # These first build an image, load an engine or fetch a release of the SDK.
@@ -29,6 +31,29 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIDI_STATE_DIR", str(folder))
         yield folder
+
+
+class _Failures(logging.Handler):
+    """What failed inside the emulator without ending the test."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == CONNECTION_FAILED:
+            self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def failed_connections() -> Iterator[list[logging.LogRecord]]:
+    """Connections that ended by a bug of the emulator's; a test that means them to clears it."""
+    failures = _Failures()
+    logger = logging.getLogger("bidi")
+    logger.addHandler(failures)
+    yield failures.records
+    logger.removeHandler(failures)
+    assert not failures.records, "a connection failed by a bug: see the captured log"
 
 
 @pytest.fixture

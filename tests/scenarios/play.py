@@ -75,6 +75,8 @@ class Observer:
             report = json.loads(line)
             self._waiting.pop(report.pop("id")).set_result(report)
         for waiting in self._waiting.values():
+            if waiting.done():
+                continue  # Nobody waits any more: what failed first is told.
             waiting.set_exception(RuntimeError(f"the SDK {self.release}'s process has ended"))
 
     async def play(self, job: dict[str, Any]) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import zlib
@@ -14,6 +15,7 @@ from hyperframe.frame import GoAwayFrame
 from websockets.frames import Close
 
 from emulator import Emulator, ManualClock
+from emulator.transport.http2.connection import Connection
 from tests.transport.lean_client import LIMIT_SECONDS, LeanClient
 from tests.transport.world import world
 
@@ -175,3 +177,31 @@ async def test_a_flood_of_resets_ends_its_connection(caplog: pytest.LogCaptureFi
 
         assert w.client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
         assert "http2.resets_per_second" in caplog.text
+
+
+async def test_a_bug_in_one_connection_ends_no_other_and_not_the_stop(
+    monkeypatch: pytest.MonkeyPatch, failed_connections: list[logging.LogRecord]
+) -> None:
+    async with world() as w:
+        stream = await w.client.open()
+        await w.exchange(stream)
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "run", _fails)
+            context = ssl.create_default_context(cafile=str(w.emulator.ca))
+            context.set_alpn_protocols(["h2"])
+            address = w.client.host, w.client.port
+            reader, writer = await asyncio.open_connection(*address, ssl=context)
+            async with asyncio.timeout(LIMIT_SECONDS):
+                with contextlib.suppress(OSError):
+                    await reader.read()
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        await w.exchange(stream)
+
+    assert len(failed_connections) == 1
+    failed_connections.clear()
+
+
+async def _fails(connection: Connection) -> None:
+    raise RuntimeError("a bug")

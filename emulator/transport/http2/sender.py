@@ -47,7 +47,7 @@ class Sender:
             while self._ready and not self._silent:
                 self._fill(WRITE_SIZE)
                 self.flush()
-                if self._writer.transport.get_write_buffer_size() > self._buffer:
+                if self._buffered > self._buffer:
                     try:
                         await self._writer.drain()
                     except ConnectionError:
@@ -129,7 +129,13 @@ class Sender:
     @property
     def unread(self) -> int:
         """Bytes that the client has not read, beyond what its streams may have in the buffer."""
-        return self._writer.transport.get_write_buffer_size() - self._buffer - WRITE_SIZE
+        return self._buffered - self._buffer - WRITE_SIZE
+
+    @property
+    def _buffered(self) -> int:
+        # A TLS transport of asyncio's that has been closed twice has no answer.
+        transport = self._writer.transport
+        return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
     def _flush_soon(self) -> None:
         if not self._flush_due:
