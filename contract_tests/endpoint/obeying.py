@@ -63,13 +63,9 @@ async def container_headers(stage: EndpointStage) -> Outcome:
     passed_on = {_STRIPPED, "authorization", "x-amz-date", "x-amz-security-token"}
     wrong += [f"{name} was passed on" for name in sorted(passed_on & set(got.get("headers", [])))]
     if wrong:
-        expected = (
-            "Request-Id, Inference-Id and Session-Id, neither signature nor other headers"
-        )
+        expected = "Request-Id, Inference-Id and Session-Id, neither signature nor other headers"
         return departs("O9", "; ".join(wrong), expected=expected)
-    return ok(
-        "Request-Id, the client's Inference-Id and Session-Id; neither signature nor others"
-    )
+    return ok("Request-Id, the client's Inference-Id and Session-Id; neither signature nor others")
 
 
 @ENDPOINT.check(
