@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from benchmarks.load.payloads import SEED, Payload
+from benchmarks.load.payloads import Payload
 from benchmarks.load.session import Session
-from benchmarks.load.window import Window, drained
-
-PACE = 8.0
+from benchmarks.load.window import PACE, drained, microseconds, paced_window
 
 
 class _PacedSession:
@@ -76,24 +73,13 @@ async def paced(
         seconds: of the window.
         pids: whose CPU is counted.
     """
-    loop = asyncio.get_running_loop()
-    source = random.Random(SEED)
     flows = [_PacedSession(session, payloads, n) for n, session in enumerate(sessions)]
-    begin = loop.time() + 0.05
-    measured = (begin + warm_up, begin + warm_up + seconds)
-    for number, flow in enumerate(flows):
-        # Evenly apart, and off the grid, so that neither bursts nor timers line up.
-        phase = (number + source.random()) / len(flows) / PACE
-        flow.start(begin + phase, measured)
-    await asyncio.sleep(measured[0] - loop.time())
-    window = Window(pids)
-    await asyncio.sleep(measured[1] - loop.time())
-    spent = window.end()
+    spent, _ = await paced_window(flows, warm_up=warm_up, seconds=seconds, pids=pids)
     await drained(lambda: not any(flow.unanswered for flow in flows))
     return {
         **spent,
-        "latencies_us": [round(each * 1e6) for flow in flows for each in flow.latencies],
-        "late_us": [round(each * 1e6) for flow in flows for each in flow.delays],
+        "latencies_us": microseconds(flow.latencies for flow in flows),
+        "late_us": microseconds(flow.delays for flow in flows),
         "lost": sum(measured for flow in flows for _, _, measured in flow.unanswered),
         "wrong": sum(flow.wrong for flow in flows),
         "failures": sorted({s.failure for s in sessions if s.failure is not None}),

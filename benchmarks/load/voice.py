@@ -8,16 +8,14 @@ client's frames arrived.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
 
 from benchmarks.container import ARRIVAL, STAMP
-from benchmarks.load.paced import PACE
-from benchmarks.load.payloads import SEED, Payload
+from benchmarks.load.payloads import Payload
 from benchmarks.load.session import Session
-from benchmarks.load.window import Window, drained
+from benchmarks.load.window import PACE, drained, microseconds, paced_window
 
 
 class _VoiceSession:
@@ -87,18 +85,9 @@ async def voice(
         seconds: of the window.
         pids: whose CPU is counted.
     """
-    loop = asyncio.get_running_loop()
-    source = random.Random(SEED)
-    flows = [_VoiceSession(session, payloads, n) for n, session in enumerate(sessions)]
     # asyncio's clock, perf_counter and monotonic_ns are all CLOCK_MONOTONIC on Linux.
-    begin = loop.time() + 0.05
-    measured = (begin + warm_up, begin + warm_up + seconds)
-    for number, flow in enumerate(flows):
-        flow.start(begin + (number + source.random()) / len(flows) / PACE, measured)
-    await asyncio.sleep(measured[0] - loop.time())
-    window = Window(pids)
-    await asyncio.sleep(measured[1] - loop.time())
-    spent = window.end()
+    flows = [_VoiceSession(session, payloads, n) for n, session in enumerate(sessions)]
+    spent, measured = await paced_window(flows, warm_up=warm_up, seconds=seconds, pids=pids)
     # A frame that the container sent after the window says that all of the window's have come.
     await drained(
         lambda: all(
@@ -107,9 +96,9 @@ async def voice(
     )
     return {
         **spent,
-        "up_us": [round(each * 1e6) for flow in flows for each in flow.up],
-        "down_us": [round(each * 1e6) for flow in flows for each in flow.down],
-        "late_us": [round(each * 1e6) for flow in flows for each in flow.delays],
+        "up_us": microseconds(flow.up for flow in flows),
+        "down_us": microseconds(flow.down for flow in flows),
+        "late_us": microseconds(flow.delays for flow in flows),
         "lost": sum(
             len(flow.sent) - flow.arrived + flow.skipped + (flow.spoke_at < measured[1])
             for flow in flows
