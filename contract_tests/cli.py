@@ -24,6 +24,7 @@ from contract_tests.options import (
 from contract_tests.report.files import write
 from contract_tests.report.terminal import show_checks, show_finding, show_report
 from contract_tests.targets import checks_for, run_checks
+from emulator.hosting.image_run import read_environment
 
 USAGE = 2
 INTERRUPTED = 130
@@ -174,7 +175,7 @@ def check(
             allow_cost=allow_cost,
             time_scale=time_scale,
             model_folder=model_folder,
-            environment=environment(env or ()),
+            environment=_environment(env or ()),
             gpus=gpus,
             variants=variants(variant or ()),
             recordings=tuple(recordings or ()),
@@ -238,19 +239,11 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> str:
     return given
 
 
-def environment(given: Iterable[str]) -> dict[str, str]:
-    """Read `--env`.
-
-    Raises:
-        TargetError: not NAME=VALUE.
-    """
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise TargetError(f"--env {text}: write it as NAME=VALUE")
-        found[name] = value
-    return found
+def _environment(given: Iterable[str]) -> dict[str, str]:
+    try:
+        return read_environment(given)
+    except ValueError as error:
+        raise TargetError(str(error)) from error
 
 
 def variants(given: Iterable[str]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from emulator.emulator import PortTaken, client_environment
 from emulator.hosting.docker import DockerError
 from emulator.hosting.hosted import ImageRun
 from emulator.hosting.image import UnfitImage
+from emulator.hosting.image_run import read_environment
 from emulator.serve import run_here
 from emulator.taps.plan import Plan
 from emulator.transport.identity import load_identity
@@ -201,12 +202,7 @@ def _with_scenarios(config: Config) -> tuple[Config, list[Plan]]:
 def _images(
     options: list[str], model: Path | None, environment: list[str], gpus: str | None
 ) -> list[ImageRun]:
-    variables = {}
-    for option in environment:
-        name, equals, value = option.partition("=")
-        if not equals or not name:
-            raise ValueError(f"--env {option}: write it as NAME=VALUE")
-        variables[name] = value
+    variables = read_environment(environment)
     images = []
     for option in options:
         # An image's own name may hold no "=".

@@ -24,7 +24,8 @@ from emulator.taps.plan import Plan
 from emulator.taps.recorder import Recorder
 from emulator.taps.tap import Tap
 from emulator.transport.http1 import refuse_http1
-from emulator.transport.http2.connection import READ_SIZE, Connection
+from emulator.transport.http2.connection import Connection
+from emulator.transport.http2.incoming import READ_SIZE
 from emulator.transport.identity import load_identity
 from emulator.transport.invocations import Invocations
 from emulator.transport.record import SessionRecord

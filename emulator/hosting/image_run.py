@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +64,21 @@ def create_options(run: ImageRun, name: str, port: int) -> list[str]:
     if run.gpus is not None:
         options += ["--gpus", run.gpus]
     return [*options, *run.options]
+
+
+def read_environment(given: Iterable[str]) -> dict[str, str]:
+    """Read variables as `--env` has them.
+
+    Raises:
+        ValueError: one is not NAME=VALUE.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ValueError(f"--env {text}: write it as NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def free_port() -> int:

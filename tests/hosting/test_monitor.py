@@ -3,98 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from emulator import Config, Emulator
-from emulator.clock import Clock, ScaledClock
 from emulator.contract.errors import Refused
-from emulator.contract.health import Status, Strictness
-from emulator.contract.settings import ContractSettings
-from emulator.hosting.endpoints import Endpoint, Variant
-from emulator.hosting.monitor import Monitor
-from fixtures.containers.echo import EchoContainer
+from emulator.contract.health import Status
 from fixtures.containers.server import Ping
 from tests.hosting.driven import DrivenClock, RawContainer, watcher_ended
-from tests.transport.lean_client import LeanClient, LeanStream
+from tests.hosting.monitored import (
+    OK,
+    RUNNING,
+    STARTING,
+    echoes,
+    endpoint,
+    lines,
+    monitor_of,
+    refused,
+    serving,
+    status,
+    watching,
+    works,
+)
+from tests.transport.lean_client import LeanClient
 
 pytestmark = pytest.mark.clause("K4")
-
-STARTING, RUNNING = 0.5, 5.0
-OK = b"HTTP/1.1 200 OK\r\n\r\n"
-
-
-def endpoint(*urls: str) -> Endpoint:
-    return Endpoint("e", tuple(Variant(f"v{n}", url) for n, url in enumerate(urls, 1)))
-
-
-def monitor_of(
-    hosted: Endpoint, clock: Clock, strictness: Strictness = "strict"
-) -> tuple[Monitor, Variant]:
-    return Monitor([hosted], ContractSettings(), clock, strictness), hosted.variants[0]
-
-
-@asynccontextmanager
-async def watching(
-    url: str, clock: Clock, strictness: Strictness = "strict"
-) -> AsyncIterator[tuple[Monitor, Variant]]:
-    monitor, variant = monitor_of(endpoint(url), clock, strictness)
-    await monitor.start()
-    try:
-        yield monitor, variant
-    finally:
-        await monitor.stop()
-
-
-@asynccontextmanager
-async def serving(
-    ping: Ping, clock: Clock, *, health: Strictness = "strict"
-) -> AsyncIterator[tuple[Emulator, EchoContainer]]:
-    # The client signs with wall time, which a test's clock runs away from.
-    config = Config(port=0, health=health, contract={"max_skew": 10_000})
-    async with (
-        EchoContainer(port=0, ping=ping) as container,
-        Emulator({"echo": container.url}, config=config, clock=clock) as emulator,
-    ):
-        yield emulator, container
-
-
-def status(emulator: Emulator) -> Status:
-    (only,) = emulator.status("echo").values()
-    return only
-
-
-async def refused(emulator: Emulator) -> tuple[int, str, str]:
-    async with LeanClient(emulator.url, emulator.ca) as client:
-        stream = await client.open()
-        body = json.loads(await stream.finished())
-        return stream.status, stream.headers["x-amzn-errortype"], body["Message"]
-
-
-async def echoes(stream: LeanStream) -> bool:
-    await stream.send(b"hello")
-    event = await stream.receive()
-    return event is not None and event.message.payload == b"hello"
-
-
-async def works(emulator: Emulator) -> bool:
-    async with LeanClient(emulator.url, emulator.ca) as client:
-        return await echoes(await client.open())
-
-
-def lines(caplog: pytest.LogCaptureFixture, level: int, logger: str = "bidi.hosting") -> list[str]:
-    return [
-        record.getMessage()
-        for record in caplog.records
-        if (record.name, record.levelno) == (logger, level)
-    ]
-
-
-# Through the emulator.
 
 
 async def test_a_container_that_answers_is_in_service_when_the_emulator_has_started(
@@ -264,195 +197,3 @@ async def test_before_its_first_check_a_container_takes_no_invocation(clock: Dri
 
     with pytest.raises(Refused, match="/ping has not been asked yet"):
         monitor.check_invocable("e", variant)
-
-
-# Strict, lenient, off.
-
-
-async def test_lenient_takes_a_container_without_ping_and_says_that_sagemaker_would_not(
-    clock: DrivenClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with serving(Ping(404), clock, health="lenient") as (emulator, _):
-        assert status(emulator) is Status.IN_SERVICE
-        assert await works(emulator)
-    (line,) = lines(caplog, logging.WARNING)
-    assert "/ping answered 404, not 200: SageMaker would never bring" in line
-    assert "(K4)" in line
-
-
-async def test_strict_keeps_a_container_without_ping_out_of_service(clock: DrivenClock) -> None:
-    async with serving(Ping(404), clock) as (emulator, _):
-        assert status(emulator) is Status.CREATING
-
-
-async def test_lenient_warns_of_nothing_where_ping_answers_200(
-    echo: EchoContainer, clock: DrivenClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with watching(echo.url, clock, "lenient") as (monitor, _):
-        assert monitor.status("e", "v1") is Status.IN_SERVICE
-    assert lines(caplog, logging.WARNING) == []
-
-
-async def test_off_asks_nobody_and_takes_every_container_as_in_service(clock: DrivenClock) -> None:
-    async with RawContainer(None) as container:
-        async with watching(container.url, clock, "off") as (monitor, variant):
-            assert monitor.statuses("e") == {"v1": Status.IN_SERVICE}
-            monitor.check_invocable("e", variant)
-        assert container.requests == []
-
-
-# Variants.
-
-
-async def test_each_variant_has_its_own_health(echo: EchoContainer, clock: DrivenClock) -> None:
-    async with RawContainer(OK) as other:
-        hosted = endpoint(echo.url, other.url)
-        monitor = Monitor([hosted], ContractSettings(), clock, "strict")
-        await monitor.start()
-        other.answer = b"HTTP/1.1 503 Busy\r\n\r\n"
-        for _ in range(3):
-            seen = len(other.requests)
-            await clock.advance(RUNNING)
-            await clock.wait_for_sleepers(2, RUNNING)
-            assert len(other.requests) == seen + 1
-
-        assert monitor.statuses("e") == {"v1": Status.IN_SERVICE, "v2": Status.UNHEALTHY}
-        monitor.check_invocable("e", hosted.variants[0])
-        with pytest.raises(Refused):
-            monitor.check_invocable("e", hosted.variants[1])
-        await monitor.stop()
-
-
-async def test_a_hanging_container_delays_no_other_ones_checks(
-    echo: EchoContainer, clock: DrivenClock
-) -> None:
-    async with RawContainer(OK) as stuck:
-        monitor = Monitor([endpoint(stuck.url, echo.url)], ContractSettings(), clock, "strict")
-        await monitor.start()
-        stuck.answer = None
-        await clock.wait_for_sleepers(2, RUNNING)
-        await clock.advance(RUNNING)
-        await clock.wait_for_sleeper(RUNNING)
-
-        assert monitor.statuses("e") == {"v1": Status.IN_SERVICE, "v2": Status.IN_SERVICE}
-        await monitor.stop()
-
-
-# The log.
-
-
-async def test_the_log_names_each_new_reason_once(
-    clock: DrivenClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    busy, absent = b"HTTP/1.1 503 Busy\r\n\r\n", b"HTTP/1.1 404 No\r\n\r\n"
-    async with RawContainer(busy) as container, watching(container.url, clock):
-        for answer in (busy, busy, absent, absent, busy):
-            container.answer = answer
-            await clock.pass_check(STARTING)
-        where = f"e/v1: Creating: GET http{container.url.removeprefix('ws')}/ping"
-
-    assert lines(caplog, logging.WARNING) == [
-        f"{where} answered 503 (K4)",
-        f"{where} answered 404 (K4)",
-        f"{where} answered 503 (K4)",
-    ]
-
-
-async def test_the_log_tells_when_a_container_gets_unhealthy_and_when_it_recovers(
-    clock: DrivenClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    async with RawContainer(OK) as container, watching(container.url, clock):
-        container.answer = b"HTTP/1.1 500 Oh\r\n\r\n"
-        for _ in range(3):
-            await clock.pass_check(RUNNING)
-        container.answer = OK
-        await clock.pass_check(RUNNING)
-
-    told = [r for r in caplog.records if r.name == "bidi.hosting"]
-    assert [(r.levelname, r.getMessage().split(": ")[1]) for r in told] == [
-        ("INFO", "InService"),
-        ("WARNING", "InService"),
-        ("ERROR", "Unhealthy"),
-        ("INFO", "InService"),
-    ]
-
-
-# Two clocks: SageMaker's schedule may be scaled, the container's two seconds never are.
-
-
-async def test_the_schedule_runs_on_the_emulators_clock_and_the_two_seconds_on_the_real_one() -> (
-    None
-):
-    real = DrivenClock()
-    scaled = DrivenClock(unscaled=real)
-    async with RawContainer(OK) as container, watching(container.url, scaled) as (monitor, _):
-        container.answer = None
-        await scaled.wait_for_sleeper(RUNNING)
-        await scaled.advance(RUNNING)
-        await real.wait_for_sleeper(2.0)
-        container.asked.clear()
-
-        await scaled.advance(1000)
-        await real.advance(1.99)
-        await real.wait_for_sleeper(0.01)
-        await real.advance(0.01)
-        await scaled.wait_for_sleeper(RUNNING)
-        assert monitor.status("e", "v1") is Status.IN_SERVICE
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0):
-                await real.wait_for_sleeper(2.0)
-
-
-async def test_a_container_slower_than_the_scaled_two_seconds_still_passes() -> None:
-    # Two seconds of this clock are 2 ms.
-    async with serving(Ping(delay=0.05), ScaledClock(1000)) as (emulator, _):
-        assert status(emulator) is Status.IN_SERVICE
-
-
-async def test_eight_minutes_pass_in_a_moment_on_a_scaled_clock() -> None:
-    async with RawContainer(OK) as container:
-        url = container.url
-    async with watching(url, ScaledClock(10_000)) as (monitor, _):
-        await watcher_ended()
-
-        assert monitor.status("e", "v1") is Status.FAILED
-
-
-# Start and end.
-
-
-async def test_the_eight_minutes_begin_with_the_start_and_a_new_start_forgets_the_failure(
-    clock: DrivenClock,
-) -> None:
-    async with RawContainer(b"HTTP/1.1 503 Busy\r\n\r\n") as container:
-        monitor, _ = monitor_of(endpoint(container.url), clock)
-        await clock.advance(600)
-        await monitor.start()
-        assert monitor.status("e", "v1") is Status.CREATING
-
-        await clock.wait_for_sleeper(STARTING)
-        await clock.advance(480)
-        await watcher_ended()
-        assert monitor.status("e", "v1") is Status.FAILED
-        await monitor.stop()
-
-        await monitor.start()
-        assert monitor.status("e", "v1") is Status.CREATING
-        container.answer = OK
-        await clock.pass_check(STARTING, then=RUNNING)
-        assert monitor.status("e", "v1") is Status.IN_SERVICE
-        await monitor.stop()
-
-
-async def test_stopping_calls_off_a_check_under_way(clock: DrivenClock) -> None:
-    async with RawContainer(OK) as container, watching(container.url, clock) as (monitor, _):
-        container.answer = None
-        container.asked.clear()
-        await clock.wait_for_sleeper(RUNNING)
-        await clock.advance(RUNNING)
-        await container.asked.wait()
-        await monitor.stop()
-
-        await container.left.wait()
-        assert monitor.status("e", "v1") is Status.IN_SERVICE

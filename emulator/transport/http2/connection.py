@@ -21,7 +21,6 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
 from emulator.clock import Clock
-from emulator.transport.http2.incoming import READ_SIZE as READ_SIZE
 from emulator.transport.http2.incoming import Incoming
 from emulator.transport.http2.protection import Flood, Protection
 from emulator.transport.http2.sender import Sender
