@@ -13,7 +13,6 @@ from rich.text import Text
 
 from bridge.observe import Kind, SessionEnd, SessionLog, Side
 from bridge.server import BridgeServer
-from bridge.settings import Settings as BridgeSettings
 from client import events
 from client.audio import Audio
 from client.connect import open_stream
@@ -25,7 +24,7 @@ from client.transcribe import transcribe
 from emulator.clock import ScaledClock
 from emulator.config import load_config
 from emulator.contract.health import Status
-from emulator.demo.run import ENDPOINT
+from emulator.demo.run import ACCEPT_SECONDS, ENDPOINT, bridge_settings
 from emulator.emulator import Emulator, local_credentials
 from emulator.scenarios import scenario
 from emulator.scenarios.apply import apply
@@ -79,14 +78,18 @@ async def run_scenario(
         PortTaken: the port is in use.
     """
     scale = _time_scale(name)
-    base = {"port": port, "http2": {"stream_window": STREAM_WINDOW}}
+    base = {
+        "port": port,
+        "contract": {"accept_seconds": ACCEPT_SECONDS},
+        "http2": {"stream_window": STREAM_WINDOW},
+    }
     config, plans = apply(load_config(overrides=base), [name])
     clock = ScaledClock(scale)
     timeline = Timeline(clock.now, data=False, run_seconds=scale)
     async with (
         StandInVLLM(port=0, observer=_model_observer(timeline)) as model,
         BridgeServer(
-            BridgeSettings(backend_url=f"{model.url}/v1/realtime", host="127.0.0.1", port=0),
+            bridge_settings(model.url),
             lambda session_id: _BridgeObserver(session_id, timeline),
         ) as bridge,
         Emulator(

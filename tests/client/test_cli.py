@@ -14,7 +14,6 @@ import typer
 from typer.testing import CliRunner
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from client.audio import Audio
 from client.cli import _Words, register, summary
 from client.events import Result, Timing
@@ -22,6 +21,7 @@ from emulator import Emulator
 from fixtures.containers.misbehaving import MisbehavingContainer, RefuseUpgrade
 from fixtures.speech import recording
 from fixtures.vllm.server import StandInVLLM
+from tests.bridge.peers import settings_for
 
 SPEECH = recording("quick-brown-fox")
 
@@ -131,7 +131,7 @@ class Outcome:
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
     async with StandInVLLM(port=0) as vllm:
-        settings = Settings(host="127.0.0.1", port=0, backend_url=f"{vllm.url}/v1/realtime")
+        settings = settings_for(f"{vllm.url}/v1/realtime")
         async with (
             BridgeServer(settings) as bridge,
             MisbehavingContainer(RefuseUpgrade()) as full,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import BridgeServer, Settings
+from bridge import BridgeServer
 from contract_tests.container.stage import _NEEDS as CONTAINER_NEEDS
 from contract_tests.endpoint.stage import _NEEDS as NEEDS
 from contract_tests.obeying import ObeyingContainer
@@ -16,6 +16,7 @@ from contract_tests.replay.choice import BUNDLED
 from emulator import Config, Emulator
 from emulator.recordings.files import read_recording
 from fixtures.containers.echo import EchoContainer
+from tests.bridge.peers import settings_for
 from tests.contract_tests.endpoints import ACCEPT_SECONDS, environment
 from tests.contract_tests.running import settle, unused_port
 from tests.contract_tests.test_check_command import bidi_on, run_pytest
@@ -40,7 +41,7 @@ async def targets(command: str) -> AsyncIterator[dict[str, str]]:
         model = box.url
         if BRIDGED in command:
             model = await stack.enter_async_context(stand_in())
-        bridge = Settings(backend_url=f"ws://127.0.0.1:{backend}", host="127.0.0.1", port=0)
+        bridge = settings_for(f"ws://127.0.0.1:{backend}")
         bridged = await stack.enter_async_context(BridgeServer(bridge))
         variants = re.findall(r"--variant (\w+)=(\d+)", command)
         config = Config.model_validate(

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from bridge import BridgeServer, Settings
+from bridge import BridgeServer
 from contract_tests.container.run import container_checks
 from contract_tests.options import BackendAddress
 from contract_tests.verdicts import Verdict
 from fixtures.speech import recording
 from fixtures.vllm import StandInVLLM, Version
+from tests.bridge.peers import settings_for
 from tests.contract_tests.running import check, check_bridge, told, unused_port
 
 ROOT = Path(__file__).parents[2]
 
 
 def our_bridge(backend_url: str) -> BridgeServer:
-    return BridgeServer(Settings(backend_url=backend_url, host="127.0.0.1", port=0))
+    return BridgeServer(settings_for(backend_url))
 
 
 @asynccontextmanager

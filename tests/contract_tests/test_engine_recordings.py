@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from contract_tests.replay.choice import BUNDLED
 from contract_tests.verdicts import Verdict
 from emulator.recordings.files import read_recording
 from fixtures.engine.demo import demo_model
 from fixtures.engine.environment import Missing, find_engine
+from tests.bridge.peers import settings_for
 from tests.contract_tests import endpoints, running
 from tests.contract_tests.recorded import behind_an_endpoint
 from tests.vllm.make_sessions import BRIDGED as ENGINE
@@ -29,7 +29,7 @@ async def test_the_engine_answers_as_it_is_recorded_as_a_container_and_behind_an
     # The words are the same each time, the number of deltas and their pieces are not.
     said = {"container": ENGINE, "compare": "text", "speed": 4.0, "timeout": 60.0}
     async with demo_model() as model:
-        settings = Settings(backend_url=f"{model.url}/v1/realtime", host="127.0.0.1", port=0)
+        settings = settings_for(f"{model.url}/v1/realtime")
         async with BridgeServer(settings) as bridge, behind_an_endpoint(bridge.url) as emulator:
             reports = [
                 await running.check(bridge.url, "recording", **said),

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from client.audio import load
 from client.connect import open_stream
 from client.errors import StreamError
@@ -30,6 +29,7 @@ from fixtures.containers.misbehaving import (
 )
 from fixtures.speech import recording as speech
 from fixtures.vllm import StandInVLLM
+from tests.bridge.peers import settings_for
 
 SESSIONS = Path(__file__).parents[2] / "fixtures" / "sessions"
 BRIDGED = "bridge and stand-in vLLM"
@@ -51,9 +51,7 @@ async def bridged() -> AsyncIterator[str]:
     """The bridge before a stand-in for vLLM; gives its address."""
     async with (
         StandInVLLM(port=0) as vllm,
-        BridgeServer(
-            Settings(backend_url=f"{vllm.url}/v1/realtime", host="127.0.0.1", port=0)
-        ) as bridge,
+        BridgeServer(settings_for(f"{vllm.url}/v1/realtime")) as bridge,
     ):
         yield bridge.url
 

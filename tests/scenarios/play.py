@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from emulator import Config, Emulator, ManualClock, Passage, Tap
 from emulator.config import load_config
 from emulator.contract.outputs import CloseContainer, Ending
@@ -24,6 +23,7 @@ from emulator.scenarios import Scenario, scenarios
 from emulator.transport.identity import load_identity
 from fixtures.containers.echo import EchoContainer
 from fixtures.vllm.server import StandInVLLM
+from tests.bridge.peers import settings_for
 from tests.scenarios.runs import Run, run_of
 from tests.sdk.environments import python_with
 
@@ -136,9 +136,7 @@ async def containers() -> AsyncIterator[Containers]:
     async with (
         EchoContainer(port=0) as echo,
         StandInVLLM(port=0) as vllm,
-        BridgeServer(
-            Settings(host="127.0.0.1", port=0, backend_url=f"{vllm.url}/v1/realtime")
-        ) as bridge,
+        BridgeServer(settings_for(f"{vllm.url}/v1/realtime")) as bridge,
     ):
         yield Containers(echo, bridge)
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from emulator import Emulator
 from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer, RefuseUpgrade
 from fixtures.speech import recording
 from fixtures.vllm.server import StandInVLLM
+from tests.bridge.peers import settings_for
 from tests.sdk.environments import RELEASES, python_with
 
 pytestmark = pytest.mark.sdk
@@ -43,9 +43,7 @@ async def python(release: str) -> Path:
 async def emulator() -> AsyncIterator[Emulator]:
     async with (
         StandInVLLM(port=0) as vllm,
-        BridgeServer(
-            Settings(host="127.0.0.1", port=0, backend_url=f"{vllm.url}/v1/realtime")
-        ) as bridge,
+        BridgeServer(settings_for(f"{vllm.url}/v1/realtime")) as bridge,
         MisbehavingContainer(RefuseUpgrade(503)) as full,
         MisbehavingContainer(CloseAfter(1, 1011, "engine died")) as dying,
         Emulator({"voxtral": bridge.url, "full": full.url, "dying": dying.url}) as emulator,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from client.audio import Audio
 from client.realtime import append, commit, session_update
 from client.stream import Stream
 from client.transcribe import Plan, transcribe
 from fixtures.engine.demo import demo_model
+from tests.bridge.peers import settings_for
 from tests.recordings.make_sessions import record, until
 
 BRIDGED = "bridge and vLLM's engine with a toy model"
@@ -25,9 +25,7 @@ async def make() -> None:
     """Record each session anew."""
     async with (
         demo_model() as model,
-        BridgeServer(
-            Settings(backend_url=f"{model.url}/v1/realtime", host="127.0.0.1", port=0)
-        ) as bridge,
+        BridgeServer(settings_for(f"{model.url}/v1/realtime")) as bridge,
     ):
 
         async def sentence(stream: Stream) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from emulator.recordings.files import read_recording
 from emulator.recordings.play import Pace, play
 from emulator.recordings.targets import Target
 from fixtures.engine.server import VLLMEngine
+from tests.bridge.peers import settings_for
 
 SESSIONS = sorted((Path(__file__).parents[2] / "fixtures" / "sessions").glob("engine-*.jsonl"))
 
@@ -23,7 +23,7 @@ def test_there_are_recordings_of_the_engine() -> None:
 @pytest.mark.vllm
 @pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
 async def test_the_engine_answers_as_it_is_recorded(engine: VLLMEngine, path: Path) -> None:
-    settings = Settings(backend_url=f"{engine.url}/v1/realtime", host="127.0.0.1", port=0)
+    settings = settings_for(f"{engine.url}/v1/realtime")
     async with BridgeServer(settings) as bridge:
         outcome = await play(
             read_recording(path), Target.parse(bridge.url), mode="text", pace=Pace(speed=4)

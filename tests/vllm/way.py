@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from bridge.server import BridgeServer
-from bridge.settings import Settings
 from client.audio import Audio
 from client.connect import open_stream
 from client.stream import Stream
 from emulator import Emulator
 from emulator.emulator import local_credentials
 from fixtures.engine.speech import SAMPLE_RATE
+from tests.bridge.peers import settings_for
 
 ENDPOINT = "voxtral"
 SENTENCE = " The quick brown fox jumps over café, it costs 5€."
@@ -40,7 +40,7 @@ class Way:
 @asynccontextmanager
 async def way_to(url: str) -> AsyncIterator[Way]:
     """Put a bridge and an emulator in front of a vLLM, and test credentials in their place."""
-    settings = Settings(backend_url=f"{url}/v1/realtime", host="127.0.0.1", port=0)
+    settings = settings_for(f"{url}/v1/realtime")
     async with (
         BridgeServer(settings) as bridge,
         Emulator({ENDPOINT: bridge.url}) as emulator,
