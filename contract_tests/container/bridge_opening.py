@@ -17,6 +17,8 @@ NEEDS_BACKEND = ("fake-backend",)
 _REFUSAL = "an HTTP status other than 101, so that the client gets a 424"
 _BACKEND_DELAY = 0.05
 _GIVE_UP_SECONDS = 8.0
+_ATTEMPTS = 3
+_LIMIT_SECONDS = _ATTEMPTS * _GIVE_UP_SECONDS + 5.0
 
 
 @CONTAINER.check(
@@ -24,10 +26,11 @@ _GIVE_UP_SECONDS = 8.0
     "With the model server dead the upgrade is refused",
     clauses=("O4", "O3"),
     requires=NEEDS_BACKEND,
+    seconds=_LIMIT_SECONDS,
 )
 async def dead_backend(stage: ContainerStage) -> Outcome:
     async with stage.backend.dead():
-        answer = await stage.upgrade(within=_GIVE_UP_SECONDS)
+        answer = await _refusal(stage)
         if answer.stream is not None:
             return failed(
                 "with nothing listening at the backend the upgrade was accepted, and then: "
@@ -62,11 +65,12 @@ async def accept_order(stage: ContainerStage) -> Outcome:
     "With a model server that never accepts the upgrade is refused",
     clauses=("O3", "O4"),
     requires=NEEDS_BACKEND,
+    seconds=_LIMIT_SECONDS,
 )
 async def silent_backend(stage: ContainerStage) -> Outcome:
     stage.backend.behaviour.upgrade = None
     try:
-        answer = await stage.upgrade(within=_GIVE_UP_SECONDS)
+        answer = await _refusal(stage)
     except Disappointed as wrong:
         return non_strict(
             f"with a backend that never accepts: {wrong.summary}",
@@ -87,10 +91,11 @@ async def silent_backend(stage: ContainerStage) -> Outcome:
     "With a model server that answers HTTP 403 the upgrade is refused",
     clauses=("O4",),
     requires=NEEDS_BACKEND,
+    seconds=_LIMIT_SECONDS,
 )
 async def refusing_backend(stage: ContainerStage) -> Outcome:
     stage.backend.behaviour.upgrade = 403
-    answer = await stage.upgrade(within=_GIVE_UP_SECONDS)
+    answer = await _refusal(stage)
     what = "with a backend that answers the upgrade with HTTP 403"
     if answer.stream is None:
         return _refused_in_time(answer, what)
@@ -182,9 +187,25 @@ async def backend_commands(stage: ContainerStage) -> Outcome:
     return ok(f"upgrade: {answer.words}; /ping: {page.how}; the open session: {how}")
 
 
+async def _refusal(stage: ContainerStage) -> Answer:
+    """Ask for an upgrade that should be refused; one that is late is asked for again, twice.
+
+    A machine that is busy for a moment makes one late, and a bridge that waits too long all three.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        answer = await stage.upgrade(within=_GIVE_UP_SECONDS)
+        if answer.stream is not None or _in_time(answer):
+            return answer
+    return await stage.upgrade(within=_GIVE_UP_SECONDS)
+
+
+def _in_time(answer: Answer) -> bool:
+    return answer.status is not None and answer.seconds <= ACCEPT_SECONDS
+
+
 def _refused_in_time(answer: Answer, what: str) -> Outcome:
     summary = f"{what}: {answer.words} after {milliseconds(answer.seconds)}"
-    if answer.status is None or answer.seconds > ACCEPT_SECONDS:
+    if not _in_time(answer):
         return non_strict(
             summary,
             expected="an HTTP status within 250 ms; the client gets its 424 either way",

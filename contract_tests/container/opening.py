@@ -18,6 +18,8 @@ from contract_tests.verdicts import (
 PING_SECONDS = 2.0
 ACCEPT_SECONDS = 0.25
 _ACCEPTS = 5
+# One that is late may be the fault of the machine that both run on: with more of them it shows.
+_MORE_ACCEPTS = 15
 
 
 @CONTAINER.check("container.ping-page", "GET /ping answers 200 within 2 s", clauses=("K4",))
@@ -39,21 +41,31 @@ async def ping_page(stage: ContainerStage) -> Outcome:
     "container.accept-time", "The WebSocket is accepted within 250 ms", clauses=("O3", "O2")
 )
 async def accept_time(stage: ContainerStage) -> Outcome:
-    times = []
-    for _ in range(_ACCEPTS):
-        answer = await stage.accepted()
-        assert answer.stream is not None
-        times.append(answer.seconds)
-        await answer.stream.close(1000)
-        await answer.stream.dispose()
-    shown = ", ".join(milliseconds(seconds) for seconds in times)
-    if max(times) > ACCEPT_SECONDS:
-        return failed(
-            f"accepted after {shown}",
-            expected="each within 250 ms; the client gets a 424 otherwise",
-            advice="load the model before /ping answers 200, and do nothing slow before accepting",
-        )
-    return ok(f"accepted after {shown}")
+    times = [await _accept(stage) for _ in range(_ACCEPTS)]
+    if 0 < _late(times) < len(times):
+        times += [await _accept(stage) for _ in range(_MORE_ACCEPTS)]
+    late = _late(times)
+    said = f"accepted after {', '.join(milliseconds(seconds) for seconds in times)}"
+    if late <= 1:
+        return ok(said)
+    expected = "each within 250 ms; the client gets a 424 otherwise"
+    if late < len(times) / 2:
+        return non_strict(f"{late} of {len(times)} late: {said}", expected=expected)
+    advice = "load the model before /ping answers 200, and do nothing slow before accepting"
+    return failed(said, expected=expected, advice=advice)
+
+
+async def _accept(stage: ContainerStage) -> float:
+    """Open a session and close it; gives the seconds until it was accepted."""
+    answer = await stage.accepted()
+    assert answer.stream is not None
+    await answer.stream.close(1000)
+    await answer.stream.dispose()
+    return answer.seconds
+
+
+def _late(times: list[float]) -> int:
+    return sum(seconds > ACCEPT_SECONDS for seconds in times)
 
 
 @CONTAINER.check(

@@ -17,11 +17,17 @@ from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 
 from emulator.hosting.image_run import PROCESS_LABEL
-from emulator.testcontainers import SageMakerBidiContainer, VoxtralContainer
+from emulator.testcontainers import (
+    SageMakerBidiContainer,
+    StandInContainer,
+    VoxtralContainer,
+)
 from tests.docker.talk import docker
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "bidi-tests"
+# A shared machine is not SageMaker's: a bridge waits longer for its backend to accept.
+PATIENT = ("BRIDGE_OPEN_TIMEOUT_MS", "10000")
 START_IT = "`.ci/docker-up` starts a daemon where it can; then `pytest -m docker`"
 
 
@@ -97,6 +103,17 @@ def _build(*targets: str, **variables: str) -> None:
     )
     if done.returncode:
         pytest.fail(f"the images cannot be built:\n{done.stderr}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def voxtral_container(
+    bidi_images: Mapping[str, str], bidi_network: Network, stand_in_container: StandInContainer
+) -> Iterator[VoxtralContainer]:
+    """The bridge as the fixture of the same name makes it, patient with a busy machine."""
+    container = VoxtralContainer(bidi_images["bridge"]).with_backend(stand_in_container)
+    container.with_network(bidi_network).with_network_aliases("voxtral")
+    with container.with_env(*PATIENT):
+        yield container
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docker.command import LIMIT_SECONDS
-from tests.docker.conftest import ROOT
+from tests.docker.conftest import PATIENT, ROOT
 from tests.docker.talk import FOX, docker
 
 pytestmark = pytest.mark.docker
@@ -33,11 +33,19 @@ def test_the_client_of_the_compose_file_prints_the_words(
     compose: list[str], bidi_images: Mapping[str, str], tmp_path: Path
 ) -> None:
     text = (ROOT / "compose.yaml").read_text()
-    # The images of this run, and no port of this machine: another emulator may be on it.
+    patient = tmp_path / "patient.toml"
+    patient.write_text("[contract]\naccept_seconds = 10.0\n")
+    state = 'volumes: ["trust:/var/lib/bidi"'
+    address = "BRIDGE_BACKEND_URL: "
+    # The images of this run, no port of this machine, as another emulator may be on it, and more
+    # time to accept than SageMaker gives: four containers start at once here.
     for written, ours in {
         "image: sagemaker-bidi/emulator": f"image: {bidi_images['emulator']}",
         "image: sagemaker-bidi/bridge": f"image: {bidi_images['bridge']}",
         'ports: ["127.0.0.1:8443:8443"]': "",
+        address: f"{PATIENT[0]}: '{PATIENT[1]}'\n      {address}",
+        '"serve", "--host"': '"serve", "--config", "/patient.toml", "--host"',
+        state: f'{state}, "{patient}:/patient.toml:ro"',
     }.items():
         assert written in text
         text = text.replace(written, ours)

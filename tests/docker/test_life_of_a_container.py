@@ -10,6 +10,7 @@ from testcontainers.core.network import Network
 
 from client.errors import RequestRefused, StreamBroken
 from emulator.testcontainers import StandInContainer, VoxtralContainer
+from tests.docker.conftest import PATIENT
 from tests.docker.talk import FOX, Service, docker, exit_code, processes
 
 pytestmark = pytest.mark.docker
@@ -223,7 +224,7 @@ async def test_the_bridge_image_serves_a_vllm_in_another_container(
     bridge = VoxtralContainer(bidi_images["bridge"]).with_network(network)
     with (
         stand_in.with_network_aliases("vllm"),
-        bridge.with_network_aliases("bridge").with_backend(stand_in),
+        bridge.with_network_aliases("bridge").with_backend(stand_in).with_env(*PATIENT),
     ):
         async with Service(bridge.get_url()) as service:
             assert await service.transcript() == FOX.words
