@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from client.errors import StreamBroken
+from emulator.clock import RealClock
 from emulator.hosting.docker import DockerError
 from emulator.hosting.hosted import ContainerFailed, HostedContainer, ImageRun
 from emulator.hosting.image import LABEL, UnfitImage, inspect_image
@@ -68,6 +69,32 @@ async def test_a_container_that_dies_is_started_again_at_the_same_address(run: I
         await container.healthy()
         async with Service(container.url) as service:
             assert await service.transcript() == FOX.words
+        assert container.starts == 2
+
+
+class AheadOfTime(RealClock):
+    """Wall time, and what a test adds to it."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+@pytest.mark.clause("K4")
+async def test_one_that_dies_later_than_it_had_to_get_healthy_is_started_again_too(
+    run: ImageRun,
+) -> None:
+    clock, startup = AheadOfTime(), 480.0
+    async with HostedContainer(
+        run, startup=startup, on_line=lambda line: None, clock=clock
+    ) as container:
+        await container.healthy()
+        again = asyncio.create_task(container.started_again())
+        clock.ahead += 2 * startup
+        docker("kill", "--signal", "KILL", container.name)
+        await asyncio.wait_for(again, LIMIT_SECONDS)
+        assert await container.healthy() < startup
         assert container.starts == 2
 
 
