@@ -61,6 +61,7 @@ __all__ = [
     "decode_headers",
     "decode_message",
     "encode_headers",
+    "encode_message",
 ]
 
 _PRELUDE = struct.Struct(">III")
@@ -91,16 +92,25 @@ class Message:
             HeadersTooLong: more than `limits.header_bytes`.
             PayloadTooLong: more than `limits.payload_bytes`.
         """
-        headers = encode_headers(self.headers, limits)
-        if len(self.payload) > limits.payload_bytes:
-            raise PayloadTooLong(
-                f"the payload has {len(self.payload)} bytes, the limit is {limits.payload_bytes}"
-            )
-        total = _OVERHEAD + len(headers) + len(self.payload)
-        lengths = _LENGTHS.pack(total, len(headers))
-        prelude_crc = _CRC.pack(crc32(lengths))
-        crc = crc32(self.payload, crc32(headers, crc32(prelude_crc, crc32(lengths))))
-        return b"".join((lengths, prelude_crc, headers, self.payload, _CRC.pack(crc)))
+        return encode_message(encode_headers(self.headers, limits), self.payload, limits)
+
+
+def encode_message(headers: bytes, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The bytes of a message whose headers are encoded already, as `encode_headers` does it.
+
+    Raises:
+        PayloadTooLong: more than `limits.payload_bytes`.
+    """
+    if len(payload) > limits.payload_bytes:
+        raise PayloadTooLong(
+            f"the payload has {len(payload)} bytes, the limit is {limits.payload_bytes}"
+        )
+    lengths = _LENGTHS.pack(_OVERHEAD + len(headers) + len(payload), len(headers))
+    prelude_crc = crc32(lengths)
+    prelude = lengths + _CRC.pack(prelude_crc)
+    # The checksum covers the prelude's too.
+    crc = crc32(payload, crc32(headers, crc32(prelude[_LENGTHS.size :], prelude_crc)))
+    return b"".join((prelude, headers, payload, _CRC.pack(crc)))
 
 
 class Decoder:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
-from emulator.contract.eventstream import HeaderValue, Message
+from emulator.contract.eventstream import HeaderValue, Message, encode_headers, encode_message
 
 UTF8 = "UTF8"
 BINARY = "BINARY"
@@ -91,18 +92,23 @@ def _shown(value: HeaderValue | None) -> str:
     return "missing" if value is None else repr(value)[:80]
 
 
-def part_to_message(part: Part) -> Message:
-    """Write a part as SageMaker sends it to the client (W3)."""
+def encode_part(part: Part) -> bytes:
+    """Write a part as SageMaker sends it to the client, one message's bytes (W3)."""
+    return encode_message(_part_headers(part.data_type, part.completion_state), part.payload)
+
+
+@lru_cache
+def _part_headers(data_type: str | None, completion_state: str | None) -> bytes:
     headers: dict[str, HeaderValue] = {
         ":message-type": "event",
         ":event-type": "PayloadPart",
         ":content-type": "application/octet-stream",
     }
-    if part.data_type is not None:
-        headers["DataType"] = part.data_type
-    if part.completion_state is not None:
-        headers["CompletionState"] = part.completion_state
-    return Message(headers, part.payload)
+    if data_type is not None:
+        headers["DataType"] = data_type
+    if completion_state is not None:
+        headers["CompletionState"] = completion_state
+    return encode_headers(headers)
 
 
 class PartsToFrames:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 
 from emulator.contract.errors import StreamError
-from emulator.contract.frames import Frame, Opcode, Part, part_to_message
+from emulator.contract.frames import Frame, Opcode, Part, encode_part
 from emulator.contract.outputs import CloseContainer
 from emulator.taps.tap import (
     Direction,
@@ -192,7 +192,7 @@ class Border:
         """
         match item:
             case Part():
-                self._stream.send(part_to_message(item).encode(), len(item.payload))
+                self._stream.send(encode_part(item), len(item.payload))
             case StreamError():
                 self._stream.send(item.encode().encode())
             case Raw(data):
@@ -206,7 +206,7 @@ class Border:
 
     @property
     def _asks(self) -> bool:
-        return any(not tap.idle for tap in self._taps)
+        return bool(self._taps) and any(not tap.idle for tap in self._taps)
 
     async def _ask(
         self, side: Side, direction: Direction, item: Item, way: Way | None

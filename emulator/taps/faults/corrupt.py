@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 from zlib import crc32
 
-from emulator.contract.frames import Frame, Part, part_to_message
+from emulator.contract.frames import Frame, Part, encode_part
 from emulator.taps.faults.fault import Scene, fault
 from emulator.taps.tap import Item, Point, Raw, TappedSession
 
@@ -48,7 +48,7 @@ class Corrupt:
             return (replace(item, payload=bytes(payload)),)
         if isinstance(item, Frame):
             return (item,)
-        data = bytearray(part_to_message(item).encode())
+        data = bytearray(encode_part(item))
         match self.where:
             case "message-crc":
                 data[-1] ^= 0xFF

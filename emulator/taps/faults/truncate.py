@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from emulator.contract.frames import Part, part_to_message
+from emulator.contract.frames import Part, encode_part
 from emulator.taps.faults.fault import Scene, fault
 from emulator.taps.tap import Item, Point, Raw, TappedSession
 
@@ -31,7 +31,7 @@ class Truncate:
     async def apply(self, session: TappedSession, item: Item, scene: Scene) -> Sequence[Item]:
         if not isinstance(item, Part):
             return (item,)
-        data = part_to_message(item).encode()
+        data = encode_part(item)
         session.send_to_client(Raw(data[: min(self.bytes, len(data) - 1)]))
         session.end(None, f"a fault plan cut a message of {len(data)} bytes short")
         return ()
