@@ -15,6 +15,7 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy, WaitStrategy
 
 from emulator.hosting.image_run import PROCESS_LABEL
 from emulator.testcontainers import (
@@ -105,6 +106,11 @@ def _build(*targets: str, **variables: str) -> None:
         pytest.fail(f"the images cannot be built:\n{done.stderr}", pytrace=False)
 
 
+def in_service() -> WaitStrategy:
+    """Wait until an emulator's container has found its endpoint healthy; its port is not enough."""
+    return LogMessageWaitStrategy("InService: GET ").with_startup_timeout(60)
+
+
 @pytest.fixture(scope="session")
 def voxtral_container(
     bidi_images: Mapping[str, str], bidi_network: Network, stand_in_container: StandInContainer
@@ -123,6 +129,7 @@ def sagemaker_bidi(
     """The emulator as the fixture of the same name makes it, patient with a busy machine."""
     container = SageMakerBidiContainer(bidi_images["emulator"]).with_network(bidi_network)
     container.with_contract(accept_seconds=10.0).with_endpoint("voxtral", voxtral_container)
+    container.waiting_for(in_service())
     with container.with_sagemaker_host():
         yield container
 

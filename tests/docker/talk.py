@@ -54,6 +54,7 @@ class Service:
     @asynccontextmanager
     async def talk(self) -> AsyncIterator[Talk]:
         """A session in mid-stream: audio is on its way, and the first delta has come."""
+        await self.status_becomes("InService")
         async with asyncio.timeout(LIMIT_SECONDS), self.stream() as stream:
             talk = Talk(stream)
             await talk.begin()
@@ -61,6 +62,7 @@ class Service:
 
     async def transcript(self, sound: Audio | None = None) -> str:
         """The words of a recording, the fox unless given, as the container hears them."""
+        await self.status_becomes("InService")
         async with asyncio.timeout(LIMIT_SECONDS), self.stream() as stream:
             return (await transcribe(sound or load(FOX.path), stream, Plan(speed=0))).text.strip()
 
@@ -140,11 +142,11 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def exit_code(container: str, seconds: float) -> int:
+def exit_code(container: str, seconds: float = LIMIT_SECONDS) -> int:
     """Wait until a container has ended; gives its exit code.
 
     Args:
-        seconds: how long it may take.
+        seconds: how long it may take, where that is what a test shows.
     """
     deadline = time.monotonic() + seconds
     while docker("inspect", "--format", "{{.State.Running}}", container) == "true":

@@ -19,6 +19,7 @@ from testcontainers.core.network import Network
 from client.errors import RequestRefused
 from emulator.testcontainers import SageMakerBidiContainer, StandInContainer, VoxtralContainer
 from emulator.testcontainers.reach import ContainerEnded, NotOnANetwork
+from tests.docker.conftest import in_service
 from tests.docker.talk import FOX, Talk, docker, exit_code, sdk_stream
 
 pytestmark = pytest.mark.docker
@@ -38,7 +39,7 @@ def test_a_client_that_hard_codes_sagemakers_host_runs_unchanged_beside_the_emul
     client.with_copy_into_container(sagemaker_bidi.get_bundle(), "/bundle.pem")
     client.with_envs(SSL_CERT_FILE="/bundle.pem", **sagemaker_bidi.get_credentials())
     with client:
-        code = exit_code(client.get_container_id(), 60)
+        code = exit_code(client.get_container_id())
         out, err = (text.decode() for text in client.get_logs())
     assert (code, out.strip()) == (0, FOX.words), err
     assert "8443" in CLIENT.read_text()
@@ -88,6 +89,7 @@ async def test_contract_settings_reach_the_emulator_in_its_container(
         .with_endpoint("voxtral", voxtral_container)
         .with_region("us-east-1")
         .with_contract(lifetime=3.0, accept_seconds=10.0)
+        .waiting_for(in_service())
     )
     with emulator:
         ca = tmp_path / "ca.pem"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -71,6 +72,14 @@ def engine(
         yield container
 
 
+@asynccontextmanager
+async def in_service(container: VoxtralContainer) -> AsyncIterator[Service]:
+    """The container behind an emulator, once its health check has passed."""
+    async with Service(container.get_url()) as service:
+        await service.status_becomes("InService")
+        yield service
+
+
 def sound_of(pcm16: bytes) -> Audio:
     return Audio(pcm16, len(pcm16) / 2 / SAMPLE_RATE, SAMPLE_RATE, 1, "PCM_16")
 
@@ -97,7 +106,7 @@ async def test_an_engine_that_hangs_is_found_by_its_missing_deltas_and_forgiven_
 ) -> None:
     container = engine.get_container_id()
     pages = httpx.AsyncClient(base_url=engine.get_url().replace("ws", "http", 1), trust_env=False)
-    async with Service(engine.get_url()) as service, service.stream() as stream, pages:
+    async with in_service(engine) as service, service.stream() as stream, pages:
         talk = Talk(stream, sound_of(silence(5 * SAMPLE_RATE)))
         await talk.begin()
         pid = str(engine_process(engine))
@@ -120,13 +129,13 @@ async def test_a_killed_engine_ends_the_session_and_the_container(
     engine: VoxtralContainer, checkpoint: Checkpoint
 ) -> None:
     container = engine.get_container_id()
-    async with Service(engine.get_url()) as service, service.stream() as stream:
+    async with in_service(engine) as service, service.stream() as stream:
         talk = Talk(stream, sound_of(silence(5 * SAMPLE_RATE)))
         await talk.begin()
         docker("exec", container, "kill", "-KILL", str(engine_process(engine)))
         assert isinstance(await talk.end(), StreamError)
     # vLLM takes an engine that has died for a reason to stop in order, with 0.
-    code = exit_code(container, 60)
+    code = exit_code(container)
     assert f"finished code={code} " in engine.get_logs()[1].decode()
     assert f"vllm ended with {code}" in engine.get_logs()[1].decode()
 
