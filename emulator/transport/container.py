@@ -74,6 +74,7 @@ class ContainerSocket:
         self._waiting: deque[Frame] = deque()
         self._eof = False
         self._flush_due = False
+        self._pumping: asyncio.Task[None] | None = None
         self._unwritten = 0
         self._reading = asyncio.Event()
         self._reading.set()
@@ -130,6 +131,21 @@ class ContainerSocket:
         """Queue a frame; `drain` waits until there is room for more."""
         self._waiting.append(frame)
         self._pump()
+        if self._waiting and self._pumping is None:
+            # Whoever sends need not come again: what a fault held comes all at once, as the last.
+            self._pumping = asyncio.create_task(self._pump_on(), name="container-pump")
+
+    async def _pump_on(self) -> None:
+        """Send what waits as the container takes it."""
+        try:
+            while self._waiting:
+                self._flush()
+                await self._writer.drain()
+                self._pump()
+        except OSError:
+            pass  # The end of the connection is noticed where it is read.
+        finally:
+            self._pumping = None
 
     def _pump(self, limit: int = WRITE_BUFFER) -> None:
         # Frames wait here, not in the transport, so that E3 can drop and count them.
@@ -171,12 +187,10 @@ class ContainerSocket:
 
     async def drain(self) -> None:
         """Wait while the container takes frames more slowly than they come."""
+        if self._pumping is not None:
+            await asyncio.wait({self._pumping})
         with contextlib.suppress(OSError):
             self._flush()
-            while self._waiting:
-                await self._writer.drain()
-                self._pump()
-                self._flush()
             await self._writer.drain()
 
     def close(self, code: int, reason: str, *, discard: bool) -> None:
@@ -223,6 +237,8 @@ class ContainerSocket:
 
     def abort(self) -> None:
         """Drop the connection."""
+        if self._pumping is not None:
+            self._pumping.cancel()
         self._flush()
         self._writer.transport.abort()
 

@@ -198,6 +198,18 @@ async def test_removal_lets_all_that_waits_pass_at_once_and_loses_no_byte(
         assert w.record.lost == []
 
 
+async def test_what_is_let_go_all_at_once_goes_on_by_itself_however_much_it_is() -> None:
+    """More than the socket's buffer takes, and nothing comes after it that would push it."""
+    sent = [f"{number:02}" + "x" * 20_000 for number in range(20)]
+    async with faulted(rule(Hold(), "to-container")) as w:
+        stream = await opened(w)
+        await send(stream, *sent)
+        await w.watch.until(lambda: w.record.parts_received == 20)
+
+        w.emulator.faults.remove("plan")
+        assert await texts(stream, 20) == [each.encode() for each in sent]
+
+
 @pytest.mark.clause("E3")
 @pytest.mark.parametrize("point", POINTS)
 async def test_what_is_held_when_the_client_closes_its_input_is_lost_and_counted(
