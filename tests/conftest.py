@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(name) for name in SLOW_TO_START):
             item.add_marker(pytest.mark.timeout(SLOW_TO_START_SECONDS), append=False)
+
+
+def pytest_sessionfinish() -> None:
+    """What the SDK leaves behind complains when it is collected: before pytest's closing line."""
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import ssl
 import time
@@ -114,6 +115,18 @@ async def test_a_record_tells_of_a_session_while_it_runs_and_after_it(
     assert (record.frames_discarded, record.frames_after_close) == (0, 0)
     assert record.closed_at is not None
     assert record.closed_at >= record.opened_at
+
+
+async def test_the_log_does_not_say_that_a_client_that_was_gone_was_sent_anything(
+    emulator: Emulator, echo: EchoContainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "bidi.session")
+    async with LeanClient(emulator.url, emulator.ca) as client:
+        stream = await (await client.open()).opened()
+        stream.cancel()
+        await emulator.sessions[-1].wait_closed()
+    (line,) = [line for line in caplog.messages if "ended by the client" in line]
+    assert "received RST_STREAM CANCEL; the client was sent: nothing, it was gone; " in line
 
 
 async def test_stop_ends_open_sessions_with_the_shutdown_error(

@@ -72,6 +72,7 @@ class Ending:
         why: for the developer: what was received, what was sent.
         error: what the client was told; None for a clean end.
         hint: what to do about it, where there is something to do.
+        gone: whether the client was gone by then, and was told nothing.
     """
 
     by: Party
@@ -79,3 +80,4 @@ class Ending:
     why: str
     error: StreamError | None = None
     hint: str = ""
+    gone: bool = False

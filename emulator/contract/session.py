@@ -34,6 +34,7 @@ from emulator.contract.outputs import (
     Ending,
     EndStream,
     Output,
+    Party,
     SendError,
     SendFrame,
     SendPart,
@@ -148,15 +149,16 @@ class Session:
                 self._half_close("ended its request without the signed end of W4", outputs)
         return outputs
 
-    def receive_reset(self, why: str) -> list[Output]:
+    def receive_reset(self, why: str, *, by: Party = "client") -> list[Output]:
         """The client is gone: RST_STREAM, or its connection was lost.
 
         Args:
             why: what was seen, for the developer.
+            by: whose doing it was; a fault of the emulator's can be the cause.
         """
         if self.ending is not None:
             return []
-        self._end(Ending("client", "E3", why))
+        self._end(Ending(by, "E3", why, gone=True))
         return [CloseContainer(1001, "client disconnected", discard=True)]
 
     def _half_close(self, what: str, outputs: list[Output]) -> None:

@@ -227,7 +227,7 @@ class LiveSession(Invoked):
                 if self._container.congested:
                     await self._wait_for_container()
         except StreamReset as reset:
-            await self._perform(self.session.receive_reset(reset.why))
+            await self._perform(self.session.receive_reset(reset.why, by=reset.by))
 
     async def _wait_for_container(self) -> None:
         # E3: the end of the input overtakes what a slow container has not taken.
@@ -243,7 +243,7 @@ class LiveSession(Invoked):
     async def _watch_client(self) -> None:
         # While input waits for a stalled container, nobody else would notice.
         reset = await self.stream.gone()
-        await self._perform(self.session.receive_reset(reset.why))
+        await self._perform(self.session.receive_reset(reset.why, by=reset.by))
         # Also where the session was over, and its last words were held on their way.
         self._ended.set()
 
@@ -260,7 +260,7 @@ class LiveSession(Invoked):
                 await self.stream.drain()
                 self._output_unread = False
         except StreamReset as reset:
-            await self._perform(self.session.receive_reset(reset.why))
+            await self._perform(self.session.receive_reset(reset.why, by=reset.by))
 
     def _receive_end_of_container(self, closed: Closed) -> Sequence[Output]:
         if not self._over:

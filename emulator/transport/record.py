@@ -36,7 +36,6 @@ class _Numbers:
 
     ending: Ending | None
     parts_received: int
-    parts_sent: int
     frames_received: int
     frames_sent: int
     unanswered_pings: int
@@ -78,7 +77,6 @@ class SessionRecord:
         self._session = _Numbers(
             self.ending,
             self.parts_received,
-            self.parts_sent,
             self.frames_received,
             self.frames_sent,
             self.unanswered_pings,
@@ -123,8 +121,8 @@ class SessionRecord:
 
     @property
     def parts_sent(self) -> int:
-        """Parts that the client was sent."""
-        return self._session.parts_sent
+        """Parts that the client was sent, as the faults in force left them."""
+        return self.account.output.delivered.messages
 
     @property
     def frames_received(self) -> int:
@@ -167,7 +165,7 @@ def log_end(record: SessionRecord) -> None:
         lost.append(f"{record.frames_discarded} frames of input")
     if record.frames_after_close:
         lost.append(f"{record.frames_after_close} frames of output")
-    told = "end of stream"
+    told = "nothing, it was gone" if ending.gone else "end of stream"
     if ending.error is not None:
         told = f"{ending.error.event} {ending.error.code}".strip()
     logger.log(

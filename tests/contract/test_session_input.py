@@ -320,5 +320,15 @@ def test_a_client_that_is_gone_closes_the_container_and_is_sent_nothing(stream: 
     ending = stream.session.ending
     assert ending is not None
     assert (ending.by, ending.why) == ("client", "RST_STREAM CANCEL from the client")
+    assert ending.gone
     assert stream.session.receive_reset("again") == []
     assert stream.session.ending is ending
+
+
+@pytest.mark.clause("E3")
+def test_a_client_that_a_fault_of_the_emulators_has_cut_off_is_not_blamed_for_it(
+    stream: Stream,
+) -> None:
+    stream.session.receive_reset("sent RST_STREAM CANCEL", by="emulator")
+    assert stream.session.ending is not None
+    assert stream.session.ending.by == "emulator"

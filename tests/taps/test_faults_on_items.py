@@ -57,6 +57,7 @@ async def test_what_is_dropped_does_not_arrive_and_is_accounted_for(point: str) 
         assert await texts(stream, 2) == [b"a", b"c"]
         way = "input" if point == "to-container" else "output"
         assert lost(w.record) == {(way, DROPPED): 1}
+        assert w.record.parts_sent == 2
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -136,7 +136,8 @@ async def test_a_stream_is_reset_with_its_code_after_exactly_so_many_parts(code:
         with pytest.raises(Lost):
             await stream.receive()
         assert stream.reset == ErrorCodes[code]
-        await w.watch.session_ended()
+        ending = await w.watch.session_ended()
+        assert (ending.by, ending.why) == ("emulator", f"sent RST_STREAM {code}")
 
 
 async def test_after_goaway_open_streams_go_on_and_new_ones_are_refused() -> None:
@@ -158,7 +159,7 @@ async def test_a_tcp_reset_ends_every_stream_of_the_connection() -> None:
         await second.finished()
         assert w.client.lost
         await w.watch.session_ended(2)
-        assert [record.closed_by for record in w.emulator.sessions] == ["client", "client"]
+        assert [record.closed_by for record in w.emulator.sessions] == ["emulator", "emulator"]
 
 
 async def test_in_silence_nothing_comes_or_goes_and_on_removal_all_of_it_does() -> None:

@@ -65,6 +65,7 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._silences: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._aborted = False
         self._leaving = False
         self._last_stream = 0
         self._uncredited = 0
@@ -82,7 +83,7 @@ class Connection:
         try:
             await self._read()
         finally:
-            self._lose("the connection was lost")
+            self._lose()
             stopping.cancel()
             sending.cancel()
             for silence in self._silences:
@@ -273,6 +274,7 @@ class Connection:
 
     def abort(self) -> None:
         """Drop the TCP connection with RST."""
+        self._aborted = True
         with contextlib.suppress(OSError, ValueError):
             linger = struct.pack("ii", 1, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -299,10 +301,14 @@ class Connection:
     def _log_end(self, why: str) -> None:
         logger.warning("%s: connection ended with GOAWAY: %s", self._peer, why)
 
-    def _lose(self, why: str) -> None:
+    def _lose(self) -> None:
         self._closed = True
         for stream in list(self._streams.values()):
-            stream.lost(StreamReset("client", why))
+            stream.lost(
+                StreamReset("emulator", "reset the TCP connection")
+                if self._aborted
+                else StreamReset("client", "the connection was lost")
+            )
         self._streams.clear()
 
     async def _close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from h2.errors import ErrorCodes
 
@@ -24,7 +24,7 @@ class StreamReset(Exception):
         why: what was seen.
     """
 
-    def __init__(self, by: str, why: str) -> None:
+    def __init__(self, by: Literal["client", "emulator"], why: str) -> None:
         super().__init__(why)
         self.by = by
         self.why = why
