@@ -18,7 +18,7 @@ from fixtures.containers.connection import FrameSocket
 from fixtures.containers.echo import EchoContainer
 from fixtures.containers.misbehaving import AcceptAfter, MisbehavingContainer
 from fixtures.containers.server import FrameServer
-from tests.transport.lean_client import LeanClient, Lost
+from tests.transport.lean_client import LeanClient
 from tests.transport.world import names_of_other_tasks, open_sockets, stalls, world
 
 PATIENCE = 5.0  # seconds: a second for the clients, and some for a busy machine
@@ -146,6 +146,22 @@ async def test_stop_ends_open_sessions_with_the_shutdown_error(
         assert client.goaway == 0
 
 
+@pytest.mark.clause("O7")
+async def test_stop_tells_the_client_of_a_stream_that_a_fault_holds_before_it_opens(
+    emulator: Emulator, echo: EchoContainer
+) -> None:
+    async with (
+        emulator.scenario("headers-never-sent"),
+        LeanClient(emulator.url, emulator.ca) as client,
+    ):
+        stream = await client.open()
+        await client.ping()
+        await emulator.stop()
+
+        assert json.loads(await stream.finished()) == {"Message": "The service is shutting down."}
+        assert dict(stream.headers)[":status"] == "503"
+
+
 async def test_stop_with_grace_lets_open_sessions_finish_and_takes_no_new_ones(
     emulator: Emulator, echo: EchoContainer
 ) -> None:
@@ -220,7 +236,8 @@ async def test_stop_is_bounded_though_the_container_is_frozen(
         assert not w.record.open
 
 
-async def test_stop_is_bounded_though_a_container_is_still_accepting() -> None:
+@pytest.mark.clause("O7")
+async def test_stop_waits_for_no_container_that_is_still_accepting_and_tells_the_client() -> None:
     # On a driven clock, nobody makes its 250 ms pass.
     asked = asyncio.Event()
 
@@ -235,8 +252,8 @@ async def test_stop_is_bounded_though_a_container_is_still_accepting() -> None:
             await asked.wait()
         async with asyncio.timeout(PATIENCE):
             await w.emulator.stop()
-        with pytest.raises(Lost):
-            await stream.opened()
+        assert json.loads(await stream.finished()) == {"Message": "The service is shutting down."}
+        assert dict(stream.headers)[":status"] == "503"
 
 
 async def test_stop_is_bounded_though_a_client_does_not_read() -> None:

@@ -46,6 +46,7 @@ from emulator.transport.record import SessionRecord, log_end
 logger = logging.getLogger("bidi.session")
 
 REMEMBERED_SESSIONS = 1000
+STOPPED = "The service is shutting down."
 
 
 class Invocations:
@@ -86,6 +87,8 @@ class Invocations:
         self._openers = [tap for tap in taps if type(tap).opening is not Tap.opening]
         self._live: set[LiveSession] = set()
         self._tasks: set[asyncio.Task[object]] = set()
+        self._opening: set[asyncio.Task[object]] = set()
+        self._shut_down = False
         self.records: deque[SessionRecord] = deque(maxlen=REMEMBERED_SESSIONS)
 
     @property
@@ -94,9 +97,12 @@ class Invocations:
         return len(self._live)
 
     def shut_down(self) -> None:
-        """End every session that still runs; its client is told."""
+        """End every session that still runs or opens; its client is told."""
+        self._shut_down = True
         for live in list(self._live):
             live.shut_down()
+        for opening in self._opening:
+            opening.cancel()
 
     def abort(self) -> None:
         """End what is left without a word to anybody."""
@@ -109,11 +115,11 @@ class Invocations:
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._serve(stream)
+            await self._serve(stream, task)
         finally:
             self._tasks.discard(task)
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _serve(self, stream: Stream, task: asyncio.Task[object]) -> None:
         request_id = str(uuid.uuid4())
         try:
             invocation, verified = self._check(stream)
@@ -128,8 +134,18 @@ class Invocations:
                 invocation.container_path,
                 variant.url,
             )
-            await self._ask_taps(invoked)
-            opened = await self._containers.open(invocation, variant, request_id)
+            self._opening.add(task)
+            try:
+                await self._ask_taps(invoked)
+                opened = await self._containers.open(invocation, variant, request_id)
+            finally:
+                self._opening.discard(task)
+        except asyncio.CancelledError:
+            if not self._shut_down:
+                raise
+            task.uncancel()
+            stopped = "the emulator stopped before the stream was open"
+            self._refuse(stream, request_id, service_unavailable(STOPPED, stopped))
         except Refused as refused:
             self._refuse(stream, request_id, refused.refusal)
         except StreamReset as reset:
