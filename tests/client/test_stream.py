@@ -318,7 +318,7 @@ async def test_closing_a_stream_that_never_opened_does_not_wait(duplex: FakeDupl
     stream = Stream(duplex, url=URL, history=History())
     duplex.input_stream.gate.clear()
     sending = asyncio.create_task(stream.send_text("x"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stream.close(grace=60)
     with pytest.raises((StreamEnded, asyncio.CancelledError)):
         await sending

@@ -90,7 +90,7 @@ async def _serve(data: bytes) -> None:
     reader.feed_eof()
     writer: Any = _Writer()
     connection = Connection(reader, writer, Http2Settings(), _echo, asyncio.Event(), ManualClock())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await connection.run()
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert not left, left

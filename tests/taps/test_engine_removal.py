@@ -40,7 +40,7 @@ async def test_on_removal_what_waits_passes_at_once_and_nothing_is_lost(fault: D
     assert not any(task.done() for task in waiting)
 
     stage.faults.remove("plan")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         assert payloads([item for task in waiting for item in await task]) == ["0", "1", "2"]
     assert stage.clock.now() == 0.0
     assert await numbered(stage, 1) == ["0"]
@@ -54,7 +54,7 @@ async def test_on_removal_an_invocation_that_waits_is_taken() -> None:
     assert not arriving.done()
 
     stage.faults.remove("plan")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         await arriving
 
 

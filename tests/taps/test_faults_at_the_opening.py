@@ -82,7 +82,7 @@ async def test_a_client_that_waits_no_longer_for_its_headers_leaves_nothing() ->
         await w.client.ping()
         stream.cancel()
         await w.client.ping()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while w.emulator.faults._watched:
                 await w.client.ping()
 

@@ -72,7 +72,11 @@ class Connection:
         self._window_opened = False
         self._protection = Protection(settings, clock.now())
         self._h2 = ServerState(settings)
-        self._incoming = Incoming(reader, self._socket, clock, settings.headers_seconds)
+        # What windows allow, and as much again for the frames around it.
+        silent_bytes = 2 * settings.connection_window
+        self._incoming = Incoming(
+            reader, self._socket, clock, settings.headers_seconds, silent_bytes
+        )
         self._sender = Sender(writer, self._h2, settings.send_buffer)
 
     async def run(self) -> None:

@@ -21,6 +21,7 @@ class Incoming:
         sock: its socket.
         clock: measures the client, so it is never scaled.
         headers_seconds: time for a header block that is owed.
+        silent_bytes: what is read and kept at most in silence; the rest waits in the sockets.
     """
 
     def __init__(
@@ -29,11 +30,13 @@ class Incoming:
         sock: socket.socket,
         clock: Clock,
         headers_seconds: float,
+        silent_bytes: int,
     ) -> None:
         self._reader = reader
         self._socket = sock
         self._clock = clock
         self._headers_seconds = headers_seconds
+        self._silent_bytes = silent_bytes
         self._owed: int | None = None
         self._due = 0.0
         self._audible = asyncio.Event()
@@ -87,9 +90,12 @@ class Incoming:
 
     async def _after_silence(self, data: bytes) -> bytes:
         """What was read, with what came in silence; nothing where the connection ended in it."""
-        held = [data]
+        held, room = [data], self._silent_bytes
         while data and not self._audible.is_set():
-            # What the client may send without credit is all that can come.
+            if room <= 0:
+                # No client that keeps to its windows has that much to send.
+                await self._audible.wait()
+                break
             reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
             audible = asyncio.ensure_future(self._audible.wait())
             try:
@@ -100,6 +106,7 @@ class Incoming:
                 await asyncio.gather(reading, audible, return_exceptions=True)
             if not reading.cancelled():
                 held.append(data := reading.result())
+                room -= len(data)
         return b"".join(held) if data else b""
 
     def _acknowledge_at_once(self) -> None:
