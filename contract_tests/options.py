@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,10 @@ class Options:
         compare: how an answer is held against its recording.
         ignore: JSON members that are left out of that, beside ids, times and usage.
         speed: times as fast as recorded; 0 for as fast as the target goes.
+
+    Raises:
+        TargetError: a `pid` that cannot be a container's, such as those that stand for many
+            processes at once.
     """
 
     strict: bool = False
@@ -183,6 +188,17 @@ class Options:
     compare: Compare = "json"
     ignore: tuple[str, ...] = ()
     speed: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.pid is None:
+            return
+        if self.pid <= 1:
+            raise TargetError(f"--pid {self.pid}: give the container's process, a number over 1")
+        if self.pid in (os.getpid(), os.getppid()):
+            raise TargetError(
+                f"--pid {self.pid}: that is this command itself, or what has started it; give the "
+                "container's process"
+            )
 
 
 BEHIND: Mapping[Behind, str] = {

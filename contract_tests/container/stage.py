@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from contract_tests.container.fake_backend import FakeBackend
+from contract_tests.container.process import ContainerProcess
 from contract_tests.exchange import ExchangeLog
 from contract_tests.options import ContainerTarget, Options, TargetError
 from contract_tests.verdicts import Disappointed
@@ -45,7 +46,8 @@ class ContainerStage:
         options: what the user allows.
 
     Raises:
-        TargetError: a path without its slash; on entry, when the fake backend cannot listen.
+        TargetError: a path without its slash; on entry, when the fake backend cannot listen, or
+            the process is not there.
     """
 
     def __init__(self, target: ContainerTarget, options: Options) -> None:
@@ -59,13 +61,19 @@ class ContainerStage:
         self._backend: FakeBackend | None = None
         if options.fake_backend is not None:
             self._backend = FakeBackend(options.fake_backend, self.log)
+        self._process = None if options.pid is None else ContainerProcess(options.pid)
+        self._entered = contextlib.AsyncExitStack()
         self._numbers = itertools.count(1)
         self._streams: list[FrameStream] = []
         self._echoes: bool | None = None
 
     async def __aenter__(self) -> Self:
-        if self._backend is not None:
-            await self._backend.__aenter__()
+        async with contextlib.AsyncExitStack() as entered:
+            if self._process is not None:
+                entered.enter_context(self._process)
+            if self._backend is not None:
+                await entered.enter_async_context(self._backend)
+            self._entered = entered.pop_all()
         return self
 
     async def __aexit__(
@@ -75,8 +83,7 @@ class ContainerStage:
         trace: TracebackType | None,
     ) -> None:
         await self.clear()
-        if self._backend is not None:
-            await self._backend.__aexit__(kind, error, trace)
+        await self._entered.__aexit__(kind, error, trace)
 
     @property
     def backend(self) -> FakeBackend:
@@ -84,6 +91,12 @@ class ContainerStage:
         if self._backend is None:
             raise TargetError("no fake backend was asked for")
         return self._backend
+
+    @property
+    def process(self) -> ContainerProcess:
+        """The container's process; only for checks that require it."""
+        assert self._process is not None, "its number is not known"
+        return self._process
 
     async def upgrade(
         self,

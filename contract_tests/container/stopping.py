@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 
 from contract_tests.checks import CONTAINER
 from contract_tests.container.stage import ContainerStage
 from contract_tests.exchange import milliseconds
-from contract_tests.options import TargetError
 from contract_tests.verdicts import Disappointed, Outcome, failed, non_strict, ok
 from contract_tests.wire.received import End
 from contract_tests.wire.stream import FrameStream
@@ -30,16 +27,22 @@ _EXPECTED = "open sessions go on after SIGTERM, or are closed with 1001 and a re
     ends_target=True,
 )
 async def sigterm(stage: ContainerStage) -> Outcome:
-    pid = stage.options.pid
-    assert pid is not None
+    process = stage.process
     async with stage.session() as session:
         await session.text(stage.options.message)
         await session.pong(b"before SIGTERM", 5)
-        exited = asyncio.create_task(_exit_of(pid))
         try:
-            stage.log.add("container", "sent", f"SIGTERM to process {pid}")
-            os.kill(pid, signal.SIGTERM)
-            started = time.perf_counter()
+            process.terminate()
+        except ProcessLookupError:
+            return failed(
+                f"process {process.pid} had ended before it was sent SIGTERM",
+                expected="a process that lives as long as its container serves",
+                advice="give --pid the process that listens, not one that started it",
+            )
+        stage.log.add("container", "sent", f"SIGTERM to process {process.pid}")
+        started = time.perf_counter()
+        exited = asyncio.create_task(process.gone())
+        try:
             verdict = await _session_after(session, stage.options.message)
             await session.close(1000)
             with contextlib.suppress(Disappointed):
@@ -53,8 +56,6 @@ async def sigterm(stage: ContainerStage) -> Outcome:
                 expected="an exit within 30 s; SIGKILL comes then",
                 advice="exit once the last session has ended",
             )
-        except ProcessLookupError as error:
-            raise TargetError(f"--pid {pid}: there is no such process") from error
         finally:
             exited.cancel()
             await asyncio.gather(exited, return_exceptions=True)
@@ -84,24 +85,3 @@ def _cut(end: End) -> Outcome:
             expected="sessions may go on for most of the 30 s",
         )
     return failed(f"SIGTERM cut the session at once: {end.how}", expected=_EXPECTED, defects=(8,))
-
-
-async def _exit_of(pid: int) -> None:
-    """Wait until a process is gone, this one's child or not."""
-    if hasattr(os, "pidfd_open"):
-        descriptor = os.pidfd_open(pid)
-        gone = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, gone.set)
-        try:
-            await gone.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-        return
-    while True:  # systems without pidfd
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        await asyncio.sleep(0.2)
