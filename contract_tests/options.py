@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
+from emulator.hosting.endpoints import without_user
+
 type ModelProtocol = Literal["vllm-realtime", "none"]
 type Behind = Literal["echo", "obeying", "never-pong", "closing", "refusing", "unknown"]
 type Compare = Literal["exact", "json", "text"]
@@ -40,8 +42,13 @@ class _Target:
         """Read `SCHEME://HOST[:PORT]`.
 
         Raises:
-            TargetError: another scheme, no host, no port number, or a path.
+            TargetError: another scheme, a user or password, no host, no port number, or a path.
         """
+        if (shown := without_user(url)) != url:
+            raise TargetError(
+                f"{shown!r} has a user or a password before the @, which nothing sends; write "
+                f"{cls.write}"
+            )
         parts = urlsplit(url)
         if parts.scheme not in cls.schemes:
             raise TargetError(f"{url!r} is no {cls.kind}'s address; write {cls.write} ({cls.why})")

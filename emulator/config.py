@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,13 @@ from emulator.contract.credentials import Credentials
 from emulator.contract.errors import Refused
 from emulator.contract.opening import ENDPOINT_NAME
 from emulator.contract.settings import ContractSettings
-from emulator.hosting.endpoints import DEFAULT_VARIANT, Endpoint, Variant, container_url
+from emulator.hosting.endpoints import (
+    DEFAULT_VARIANT,
+    Endpoint,
+    Variant,
+    container_url,
+    without_user,
+)
 from emulator.recordings.format import Header, Provenance
 from emulator.transport.http2.settings import Http2Settings
 
@@ -40,12 +47,29 @@ def _name(value: str) -> str:
         ) from refused
 
 
+def _filled(otherwise: str) -> AfterValidator:
+    """Refuses what is empty, as a variable that is not set leaves it."""
+
+    def check(value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"is empty; {otherwise}")
+        return value
+
+    return AfterValidator(check)
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(container_url)]
+# Sockets would take an empty host for every interface.
+Host = Annotated[
+    str, _filled("write 127.0.0.1 for this machine alone, or 0.0.0.0 for every interface")
+]
+Region = Annotated[str, _filled("name one, such as us-east-1, or leave it out to take any")]
+Key = Annotated[str, _filled("no client signs with that")]
 
 
 class _Settings(_Table):
@@ -90,9 +114,9 @@ class EndpointConfig(_Table):
 class CredentialsConfig(_Table):
     """`[[credentials]]`: a key pair that the emulator knows, beside its test pair."""
 
-    access_key_id: str
-    secret_access_key: str
-    session_token: str | None = None
+    access_key_id: Key
+    secret_access_key: Key
+    session_token: Key | None = None
     expires_at: float | None = None
     may_invoke: bool = True
 
@@ -160,9 +184,9 @@ class Config(_Table):
         http2: limits of the HTTP/2 layer, see `Http2Settings`.
     """
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
-    region: str | None = None
+    region: Region | None = None
     time_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     unknown_keys: Literal["accept", "refuse"] = "accept"
     health: Literal["strict", "lenient", "off"] = "lenient"
@@ -186,7 +210,16 @@ class Config(_Table):
         return _settings(http2=self.http2).http2
 
     def keys(self) -> dict[str, Credentials]:
-        """The known credentials by access key id, the test pair included."""
+        """The known credentials by access key id, the test pair included.
+
+        Raises:
+            ConfigError: two tables have the same access key id.
+        """
+        counted = Counter(table.access_key_id for table in self.credentials)
+        if twice := [key for key, count in counted.items() if count > 1]:
+            raise ConfigError(
+                f"credentials: two have the access key id {twice[0]}; each has its own"
+            )
         known = [TEST_KEY, *(table.credentials() for table in self.credentials)]
         return {credentials.access_key_id: credentials for credentials in known}
 
@@ -230,6 +263,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
         config.contract_settings()
         config.http2_settings()
         config.endpoint_list()
+        config.keys()
     except ValidationError as error:
         raise ConfigError(
             "\n".join(
@@ -262,5 +296,6 @@ def _explain(error: ErrorDetails) -> str:
         known = sorted(item.name for item in fields(kind)) if kind and len(loc) == 2 else []
         message = f"no such setting{'; there are ' if known else ''}{', '.join(known)}"
     elif isinstance(received, str | int | float) and loc[-1] not in _SECRETS:
-        message = f"{message} (received {received!r})"
+        shown = without_user(received) if isinstance(received, str) else received
+        message = f"{message} (received {shown!r})"
     return f"{'.'.join(loc)}: {message}"

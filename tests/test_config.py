@@ -234,7 +234,36 @@ def test_settings_given_as_options_are_read_the_same() -> None:
             "endpoints.a.variants.0.name",
             "(received '-')",
         ),
+        ("host = ''", "host", "127.0.0.1 for this machine alone, or 0.0.0.0 for every interface"),
+        ("host = ' '", "host", "is empty"),
+        (
+            "region = ''",
+            "region",
+            "name one, such as us-east-1, or leave it out to take any (received '')",
+        ),
+        ("endpoints.a.url = 'ws://user:pw@x'", "endpoints.a.url", "(received 'ws://…@x')"),
+        (
+            "endpoints.a.url = 'https://user@x/a'",
+            "endpoints.a.url",
+            "which nothing sends; leave it out",
+        ),
         ("[[credentials]]", "credentials.0.access_key_id", "Field required"),
+        (
+            "[[credentials]]\naccess_key_id = ''\nsecret_access_key = 'x'",
+            "credentials.0.access_key_id",
+            "is empty; no client signs with that",
+        ),
+        (
+            "[[credentials]]\naccess_key_id = 'A'\nsecret_access_key = ''",
+            "credentials.0.secret_access_key",
+            "is empty; no client signs with that",
+        ),
+        (
+            "[[credentials]]\naccess_key_id = 'A'\nsecret_access_key = 'x'\n"
+            "[[credentials]]\naccess_key_id = 'A'\nsecret_access_key = 'y'",
+            "credentials",
+            "two have the access key id A",
+        ),
         ("contract.lifetme = 5", "contract.lifetme", "no such setting; there are accept_seconds, "),
         ("contract.lifetime = 'x'", "contract.lifetime", "valid number"),
         ("contract.lifetime = -1", "contract", "lifetime must be more than 0 (received -1.0)"),
@@ -310,6 +339,26 @@ def test_no_message_repeats_a_secret(load: Load, name: str) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
         load("[[credentials]]\n" + "\n".join(f"{key} = {value}" for key, value in pairs.items()))
     assert "20260304" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["ws://user:20260304@x", "ws://20260304@x:port", "https://u:20260304@x/a_b"]
+)
+def test_no_message_repeats_a_password_of_an_address(load: Load, address: str) -> None:
+    with pytest.raises(ConfigError, match=r"endpoints\.a\.url") as caught:
+        load(f"endpoints.a.url = '{address}'")
+    assert "20260304" not in str(caught.value)
+
+
+def test_an_option_that_an_unset_variable_leaves_empty_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^options: host: is empty; write 127\.0\.0\.1"):
+        load_config(overrides={"host": ""})
+
+
+def test_a_pair_of_the_file_may_stand_in_the_test_pairs_place(load: Load) -> None:
+    key = TEST_KEY.access_key_id
+    known = load(f"[[credentials]]\naccess_key_id = '{key}'\nsecret_access_key = 'x'").keys()
+    assert known == {key: Credentials(key, "x")}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from emulator.contract.opening import ENDPOINT_NAME
 
 ACCOUNT = "123456789012"
 DEFAULT_VARIANT = "AllTraffic"
+_USER = re.compile(r"//[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,11 @@ class Endpoints:
         )
 
 
+def without_user(url: str) -> str:
+    """A URL for messages, which repeat no user's name and no password."""
+    return _USER.sub("//…@", url, count=1)
+
+
 def container_url(url: str) -> str:
     """Check and normalise a container's address to `ws://HOST:PORT`, or an endpoint's.
 
@@ -101,6 +108,11 @@ def container_url(url: str) -> str:
     Raises:
         ValueError: says what is wrong with it.
     """
+    if (shown := without_user(url)) != url:
+        raise ValueError(
+            f"container address {shown!r} has a user or a password before the @, which nothing "
+            "sends; leave it out"
+        )
     try:
         parts = urlsplit(url)
         port = 8080 if parts.port is None else parts.port

@@ -57,6 +57,7 @@ def test_the_list_can_be_narrowed() -> None:
         (["ws://"], "names no host"),
         (["ws://localhost:8080/ping"], "has a path; write ws://HOST:PORT alone (--path"),
         (["ws://localhost:80800"], "Port out of range"),
+        (["ws://user:pw@localhost"], "'ws://…@localhost' has a user or a password before the @"),
         (["ws://localhost", "--clause", "F9"], "no clause has the id 'F9'"),
         (["ws://localhost", "--check", "container.pnog"], "near it: container.pong"),
         (["ws://localhost", "--model-protocol", "openai"], "one of vllm-realtime, none"),

@@ -97,6 +97,8 @@ def test_a_container_address_is_brought_to_one_form(given: str, expected: str) -
         ("127.0.0.1:8080", "must begin with ws://"),
         ("wss://model:8080", "SageMaker uses no TLS"),
         ("ws://:8080", "names no host"),
+        ("ws://user:pw@model:8080", "has a user or a password before the @, which nothing sends"),
+        ("ws://pw@model:port", "'ws://…@model:port'"),
         ("ws://model:8080/v1/realtime", "X-Amzn-SageMaker-Model-Invocation-Path"),
         ("ws://model:8080?x=1", "has a path"),
         ("ws://model:99999", "Port out of range"),
