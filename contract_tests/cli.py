@@ -21,7 +21,7 @@ from contract_tests.options import (
     Options,
     TargetError,
 )
-from contract_tests.report.files import write
+from contract_tests.report.files import require_writable, write
 from contract_tests.report.terminal import show_checks, show_finding, show_report
 from contract_tests.targets import checks_for, run_checks
 from emulator.hosting.image_run import read_environment
@@ -189,11 +189,13 @@ def check(
             return
         if not target:
             raise TargetError("give a target, such as ws://127.0.0.1:8080, or --list")
+        reports = {"html": html, "junit": junit, "json": json}
+        require_writable(reports)
         report = asyncio.run(
             run_checks(target, options, lambda finding: show_finding(console, finding))
         )
         show_report(console, report)
-        for written in write(report, {"html": html, "junit": junit, "json": json}):
+        for written in write(report, reports):
             console.print(f"written: {written}", highlight=False, markup=False)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from contract_tests.options import TargetError
 from contract_tests.report.html import to_html
 from contract_tests.report.json import to_json
 from contract_tests.report.junit import to_junit
@@ -15,6 +16,29 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
     "json": to_json,
     "junit": to_junit,
 }
+
+
+def require_writable(wanted: Mapping[str, Path | None]) -> None:
+    """Find out before a run whether its reports can be written; nothing is left behind.
+
+    Args:
+        wanted: a path, or None, for names of `FORMATS`.
+
+    Raises:
+        TargetError: a file cannot be written.
+    """
+    for name, path in wanted.items():
+        # What is neither file nor folder, such as a pipe, takes what it is given once.
+        if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+            continue
+        there = path.exists()
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            why = error.strerror or error
+            raise TargetError(f"--{name} {path}: no report can be written there: {why}") from error
+        if not there:
+            path.resolve().unlink()
 
 
 def write(report: Report, wanted: Mapping[str, Path | None]) -> list[Path]:

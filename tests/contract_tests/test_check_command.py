@@ -13,10 +13,11 @@ from typer.testing import CliRunner, Result
 from contract_tests.cli import register
 from contract_tests.container.run import container_checks
 from contract_tests.options import BackendAddress, ContainerTarget, TargetError
+from contract_tests.report.files import require_writable
 from contract_tests.targets import checks_for
 from fixtures.containers.echo import EchoContainer
 from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
-from tests.contract_tests.running import settle
+from tests.contract_tests.running import settle, unused_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +84,38 @@ async def test_a_good_container_ends_with_0_and_writes_the_reports(tmp_path: Pat
     assert json.loads(data.read_text("utf-8"))["passed"] is True
     assert "<h1>All 2 checks passed</h1>" in page.read_text("utf-8")
     assert xml.read_text("utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize("option", ["--html", "--junit", "--json"])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("", "Is a directory"), ("none/report", "No such file"), ("file/report", "Not a directory")],
+)
+def test_a_report_that_cannot_be_written_is_told_before_any_check(
+    tmp_path: Path, option: str, path: str, why: str
+) -> None:
+    (tmp_path / "file").touch()
+    report = tmp_path / path
+    done = bidi(f"ws://127.0.0.1:{unused_port()}", option, str(report))
+    assert done.exit_code == 2
+    assert f"error: {option} {report}: no report can be written there: {why}" in done.output
+    assert "FAILED" not in done.output
+
+
+def test_trying_a_reports_path_leaves_nothing_behind_and_keeps_what_is_there(
+    tmp_path: Path,
+) -> None:
+    fresh, old, link = (tmp_path / name for name in ("fresh", "old", "link"))
+    old.write_text("the last run's", "utf-8")
+    link.symlink_to(tmp_path / "target")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (fresh, old, link, pipe):
+        require_writable({"json": path, "html": None})
+    assert not fresh.exists()
+    assert old.read_text("utf-8") == "the last run's"
+    assert link.is_symlink()
+    assert not link.exists()
 
 
 async def test_what_is_non_strict_fails_a_strict_run_alone() -> None:
