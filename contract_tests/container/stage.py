@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import uuid
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -18,6 +17,7 @@ from contract_tests.options import ContainerTarget, Options, TargetError
 from contract_tests.verdicts import Disappointed
 from contract_tests.wire.opening import Answer, Upgrade, open_stream
 from contract_tests.wire.page import Page, get
+from contract_tests.wire.reach import no_container, why_unreachable
 from contract_tests.wire.received import End
 from contract_tests.wire.stream import FrameStream
 from emulator.recordings.targets import Target
@@ -66,6 +66,7 @@ class ContainerStage:
         self._numbers = itertools.count(1)
         self._streams: list[FrameStream] = []
         self._echoes: bool | None = None
+        self._known = False
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as entered:
@@ -185,17 +186,19 @@ class ContainerStage:
         return None if there else _NEEDS[capability]
 
     async def unreachable(self) -> str | None:
-        """Why the container accepts no TCP connection, or None."""
+        """Why no container accepts TCP connections there, or None."""
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 _, writer = await asyncio.open_connection(self.target.host, self.target.port)
+            writer.transport.abort()
+            if not self._known:
+                stranger = await no_container(self.target, _CONNECT_SECONDS)
+                self._known = stranger is None
+                return stranger
         except TimeoutError:
             return f"{self.target.address} did not accept within {_CONNECT_SECONDS:g} s"
-        except OSError as error:
-            # asyncio's own text repeats the address.
-            why = os.strerror(error.errno) if error.errno else str(error)
-            return f"nothing listens at {self.target.address} ({why})"
-        writer.transport.abort()
+        except (OSError, UnicodeError) as error:
+            return why_unreachable(self.target, error)
         return None
 
     async def clear(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import ssl
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -18,6 +17,7 @@ from contract_tests.verdicts import Disappointed
 from contract_tests.wire.duplex import Duplex, Invocation, Refusal, invoke
 from contract_tests.wire.http2 import Http2Connection, tls_context
 from contract_tests.wire.identity import Identity, NoIdentity, resolve_identity
+from contract_tests.wire.reach import why_unreachable
 from emulator.recordings.targets import Target
 
 ANSWER_SECONDS = 10.0
@@ -267,10 +267,8 @@ class EndpointStage:
             )
         except ssl.SSLError as error:
             return f"{address} does not speak TLS ({error.reason or error})"
-        except OSError as error:
-            # asyncio's own text repeats the address.
-            why = os.strerror(error.errno) if error.errno else str(error)
-            return f"nothing listens at {address} ({why})"
+        except (OSError, UnicodeError) as error:
+            return why_unreachable(self.target, error)
         except Disappointed as wrong:
             return f"{address} does not speak HTTP/2: {wrong.summary}"
         finally:

@@ -1,14 +1,21 @@
 """The container checks on containers that do one thing wrong, and on none at all."""
 
 import asyncio
+import contextlib
 import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from websockets.frames import Opcode
 
 from contract_tests.container import keepalive
-from contract_tests.verdicts import Verdict
+from contract_tests.options import ContainerTarget, Options
+from contract_tests.targets import run_checks
+from contract_tests.verdicts import Report, Verdict
+from contract_tests.wire import reach
 from fixtures.containers.connection import FrameSocket
 from fixtures.containers.echo import EchoContainer
 from fixtures.containers.misbehaving import (
@@ -24,9 +31,12 @@ from fixtures.containers.misbehaving import (
     SendPings,
 )
 from fixtures.containers.server import DATA_PATH, FrameServer, Ping
+from tests.contract_tests.endpoints import emulated
 from tests.contract_tests.running import check, check_one, told, unused_port
 
 METADATA_PATH = f"{DATA_PATH}-metadata"
+PATIENCE = 20.0  # seconds, for a machine that is busy
+FOR_EVER = 3_600.0
 ANNOUNCED = (("X-Amzn-SageMaker-Metadata-Stream-Supported", "true"),)
 
 
@@ -49,6 +59,91 @@ async def test_a_port_where_nothing_listens_is_one_failure_and_not_thirty() -> N
     assert f"nothing listens at 127.0.0.1:{port} (Connection refused)" in first.summary
     assert {item.verdict for item in others} == {Verdict.SKIPPED}
     assert report.exit_status == 1
+
+
+def only_failure(report: Report) -> str:
+    """What the one failure says, where all other checks are skipped."""
+    first, *others = report.findings
+    assert first.verdict is Verdict.FAILED
+    assert {item.verdict for item in others} == {Verdict.SKIPPED}
+    return first.summary
+
+
+@pytest.mark.parametrize("scheme", ["ws", "https"])
+async def test_a_name_that_does_not_resolve_is_told_as_such(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*arguments: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    report = await run_checks(f"{scheme}://nohost.invalid:80", Options(endpoint_name="any"))
+    assert only_failure(report) == (
+        "the name 'nohost.invalid' does not resolve to an address (Name or service not known)"
+    )
+
+
+async def test_a_name_that_can_be_none_is_told_as_such() -> None:
+    summary = only_failure(await run_checks("ws://a..b:80", Options()))
+    assert summary.startswith("the name 'a..b' does not resolve to an address (")
+
+
+@pytest.mark.clause("O2")
+async def test_a_port_that_speaks_tls_is_one_failure_and_not_thirty() -> None:
+    async with emulated() as emulator:
+        address = emulator.url.removeprefix("https://")
+        report = await run_checks(f"ws://{address}", Options())
+    assert f"{address} speaks TLS, which SageMaker does not use" in only_failure(report)
+    assert f"write https://{address}" in only_failure(report)
+
+
+@asynccontextmanager
+async def answering(data: bytes) -> AsyncIterator[ContainerTarget]:
+    """A port that answers every request with these bytes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield ContainerTarget("127.0.0.1", server.sockets[0].getsockname()[1])
+
+
+async def test_a_port_that_speaks_no_http_is_one_failure_and_shows_what_it_says() -> None:
+    async with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as target:
+        report = await run_checks(target.url, Options())
+    assert "speaks no HTTP/1.1: GET /ping was answered with SSH-2.0-Open" in only_failure(report)
+
+
+@pytest.mark.parametrize(
+    ("answer", "has_tls", "told"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", False, True),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", True, True),
+        (b"", True, True),
+        # A container may do that.
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False, False),
+        (b"HTTP/1.0 503 Busy\r\n\r\n", True, False),
+        (b"", False, False),
+    ],
+)
+async def test_tls_is_known_by_what_becomes_of_a_request_without_it(
+    answer: bytes, has_tls: bool, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def speaks_tls(target: ContainerTarget, within: float) -> bool:
+        return has_tls
+
+    monkeypatch.setattr(reach, "_speaks_tls", speaks_tls)
+    async with answering(answer) as target:
+        said = await reach.no_container(target, PATIENCE)
+    assert (said is not None and "speaks TLS" in said) is told
+
+
+async def test_a_container_that_is_silent_about_its_health_is_left_to_the_checks() -> None:
+    async with EchoContainer(port=0, ping=Ping(delay=FOR_EVER)) as container:
+        assert await reach.no_container(ContainerTarget.parse(container.url), 0.01) is None
 
 
 @pytest.mark.parametrize(
@@ -195,8 +290,9 @@ async def test_something_else_than_a_websocket_server_fails_in_words(
     answer: bytes, says: str
 ) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await reader.read(1_000):
-            writer.write(answer)
+        if request := await reader.read(1_000):
+            healthy = request.startswith(b"GET /ping ")
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if healthy else answer)
         writer.close()
 
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
