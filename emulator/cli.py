@@ -141,11 +141,16 @@ def serve(
         typer.Option("--control-port", help="Serve the control API there, for bidi faults."),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Processes that share the port.")
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes that share the port; each counts by itself what fault plans count.",
+        ),
     ] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the details.")] = False,
 ) -> None:
-    """Run the emulator until Ctrl-C or SIGTERM."""
+    """Run the emulator until Ctrl-C, SIGTERM or SIGHUP."""
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     try:
         images = _images(image or [], model, env or [], gpus)

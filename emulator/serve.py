@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from emulator.announce import announce
 from emulator.config import Config, load_config
@@ -19,7 +20,26 @@ from emulator.taps.plan import Plan
 
 logger = logging.getLogger("bidi.serve")
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that stop this process in order."""
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    # A terminal that closes would leave containers behind; nohup asks to go on without it.
+    heard = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    return (*stopping, signal.SIGHUP) if heard else stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One order to stop.
+
+    Args:
+        why: for the log.
+        gentle: open sessions have the time of grace.
+    """
+
+    why: str
+    gentle: bool
 
 
 def run_here(
@@ -34,7 +54,8 @@ def run_here(
 ) -> int:
     """Run the emulator in this process until it is told to stop.
 
-    SIGTERM gives open sessions `config.grace` seconds, Ctrl-C none; a second signal ends at once.
+    SIGTERM and SIGHUP give open sessions `config.grace` seconds, Ctrl-C none; a second signal ends
+    at once.
 
     Args:
         listener: a listening socket to take connections from.
@@ -77,7 +98,7 @@ async def _serve(
     quiet: bool,
     orders: int | None,
 ) -> None:
-    signals = _hear_signals() if orders is None else _hear_orders(orders)
+    stops = _hear_signals() if orders is None else _hear_orders(orders)
     async with AsyncExitStack() as running:
         if images and listener is None:
             # A port that is taken is no reason to start and stop a container.
@@ -104,14 +125,14 @@ async def _serve(
         gc.freeze()
         if not quiet:
             announce(emulator, config, plans, control)
-        first = await signals.get()
-        grace = config.grace if first is signal.SIGTERM else 0.0
+        first = await stops.get()
+        grace = config.grace if first.gentle else 0.0
         logger.info(
             "%s: stopping, open sessions have %g s (a second signal ends at once)",
-            first.name,
+            first.why,
             grace,
         )
-        hurrying = asyncio.create_task(_hurry(signals, emulator, containers), name="hurry")
+        hurrying = asyncio.create_task(_hurry(stops, emulator, containers), name="hurry")
         try:
             await emulator.stop(grace=grace)
             await running.aclose()
@@ -119,39 +140,39 @@ async def _serve(
             hurrying.cancel()
 
 
-def _hear_signals() -> asyncio.Queue[signal.Signals]:
-    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+def _hear_signals() -> asyncio.Queue[Stop]:
+    stops: asyncio.Queue[Stop] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, signals.put_nowait, number)
-    # A terminal that closes would leave containers behind; nohup asks to go on without it.
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        loop.add_signal_handler(signal.SIGHUP, signals.put_nowait, signal.SIGHUP)
-    return signals
+    for number in stop_signals():
+        stop = Stop(number.name, number is not signal.SIGINT)
+        loop.add_signal_handler(number, stops.put_nowait, stop)
+    return stops
 
 
-def _hear_orders(orders: int) -> asyncio.Queue[signal.Signals]:
-    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+def _hear_orders(orders: int) -> asyncio.Queue[Stop]:
+    stops: asyncio.Queue[Stop] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def read() -> None:
         received = os.read(orders, 64)
-        for number in received or (signal.SIGTERM,):
-            signals.put_nowait(signal.Signals(number))
+        for number in received:
+            name = signal.Signals(number).name
+            stops.put_nowait(Stop(f"the parent asks ({name})", number != signal.SIGINT))
         if not received:
+            stops.put_nowait(Stop("the parent has ended", gentle=True))
             loop.remove_reader(orders)
 
     loop.add_reader(orders, read)
-    return signals
+    return stops
 
 
 async def _hurry(
-    signals: asyncio.Queue[signal.Signals],
+    stops: asyncio.Queue[Stop],
     emulator: Emulator,
     containers: Sequence[HostedContainer],
 ) -> None:
     """A second signal leaves neither sessions nor containers more time."""
-    await signals.get()
+    await stops.get()
     emulator.hurry()
     for container in containers:
         container.hurry()

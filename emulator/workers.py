@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ import sys
 from emulator.announce import announce
 from emulator.config import Config
 from emulator.emulator import Emulator, listen
-from emulator.serve import STOP_SIGNALS
+from emulator.serve import stop_signals
+
+logger = logging.getLogger("bidi.workers")
 
 
 def run_workers(config: Config, count: int) -> int:
@@ -20,7 +23,7 @@ def run_workers(config: Config, count: int) -> int:
     A worker that ends before its time ends them all: half an emulator would be a riddle.
 
     Returns:
-        The exit status: 0, or that of the worker that failed.
+        The exit status: 0, or that of the worker that failed, 128 and its number for a signal.
 
     Raises:
         PortTaken: the address cannot be listened on.
@@ -29,7 +32,8 @@ def run_workers(config: Config, count: int) -> int:
     listener.set_inheritable(True)
     command = [sys.executable, "-m", "emulator.worker", str(listener.fileno())]
     # Blocked here, they stay blocked in the workers, which take their orders through the pipe.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    heard = stop_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
     workers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, pass_fds=[listener.fileno()])
         for _ in range(count)
@@ -44,16 +48,32 @@ def run_workers(config: Config, count: int) -> int:
 
     for worker in workers:
         _write(worker, config.model_dump_json(exclude_defaults=True).encode() + b"\n")
-    for number in STOP_SIGNALS:
+    for number in heard:
         signal.signal(number, tell_all)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
     announce(Emulator(config=config, listener=listener), config)
     listener.close()
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     # One that ends as it was told takes nothing from the grace of the others.
     if not told:
+        for worker in workers:
+            if worker.poll() is not None:
+                logger.error("%s before its time: stopping the others", _end(worker))
         tell_all(signal.SIGTERM)
-    return next((status for status in [worker.wait() for worker in workers] if status), 0)
+    failed = 0
+    for worker in workers:
+        known = worker.returncode is not None
+        if worker.wait() and not known:
+            logger.error("%s", _end(worker))
+        failed = failed or worker.returncode
+    return failed if failed >= 0 else 128 - failed
+
+
+def _end(worker: subprocess.Popen[bytes]) -> str:
+    """How a worker has ended, in words."""
+    status = worker.returncode
+    how = f"with exit status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+    return f"worker {worker.pid} ended {how}"
 
 
 def _write(worker: subprocess.Popen[bytes], data: bytes) -> None:

@@ -124,13 +124,17 @@ async def container_told_of_the_stop(serving: Serving) -> None:
     assert (close.code, close.reason) == (1001, "service is shutting down")
 
 
-async def test_sigterm_sends_goaway_and_lets_the_open_sessions_finish(
-    serve: Serve,
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+async def test_sigterm_and_sighup_send_goaway_and_let_the_open_sessions_finish(
+    serve: Serve, first: signal.Signals, workers: int
 ) -> None:
-    async with serve(FOR_EVER) as serving, serving.client() as client:
+    if signal.getsignal(first) is signal.SIG_IGN:
+        pytest.skip(f"these tests run with {first.name} ignored, and what they start inherits it")
+    async with serve(FOR_EVER, "--workers", workers) as serving, serving.client() as client:
         stream = await client.open()
         await exchange(stream)
-        serving.process.send_signal(signal.SIGTERM)
+        serving.process.send_signal(first)
         await client.until(lambda: client.goaway is not None)
 
         assert client.goaway == 0
@@ -212,13 +216,18 @@ async def test_a_worker_with_nothing_to_do_takes_no_grace_from_the_other(serve: 
             await exchange(stream)
 
 
-async def test_a_signal_to_the_whole_group_is_one_signal_to_each_worker(serve: Serve) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_to_the_whole_group_is_one_signal_to_each_worker(
+    serve: Serve, number: signal.Signals
+) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip(f"these tests run with {number.name} ignored, and what they start inherits it")
     async with serve(FOR_EVER, "--workers", 2) as serving, serving.client() as client:
         stream = await client.open()
         await exchange(stream)
-        # As `timeout` and an init system send it.
+        # As `timeout` and an init system send it, and a terminal that closes.
         for process in (*serving.workers, serving.process.pid):
-            os.kill(process, signal.SIGTERM)
+            os.kill(process, number)
         await client.until(lambda: client.goaway is not None)
 
         for _ in range(3):
@@ -248,12 +257,32 @@ async def test_workers_stop_when_their_parent_is_killed(serve: Serve) -> None:
             await in_thread(lambda: wait_until(worker, "Z"))  # noqa: B023
 
 
-async def test_a_worker_that_dies_ends_them_all_with_its_status(serve: Serve) -> None:
+async def test_a_worker_that_dies_ends_them_all_with_its_status_and_is_named(serve: Serve) -> None:
     async with serve(0.0, "--workers", 2) as serving, serving.client() as client:
         await exchange(await client.open())  # One of them is up by now.
-        os.kill(serving.workers[0], signal.SIGKILL)
+        dead, _ = serving.workers
+        os.kill(dead, signal.SIGKILL)
+        _, said = await in_thread(serving.process.communicate)
 
-        assert await serving.ended() != 0
+    assert serving.process.returncode == 128 + signal.SIGKILL
+    assert f"worker {dead} ended by SIGKILL before its time: stopping the others" in said
+    assert "the parent asks (SIGTERM): stopping, open sessions have 0 s" in said
+
+
+async def test_a_worker_that_does_not_outlive_its_stop_is_named_too(serve: Serve) -> None:
+    async with serve(FOR_EVER, "--workers", 2) as serving, AsyncExitStack() as clients:
+        idle, busy = serving.workers
+        with standing_still(idle):
+            client = await clients.enter_async_context(serving.client())
+            await exchange(await client.open())
+        serving.process.send_signal(signal.SIGTERM)
+        await in_thread(lambda: wait_until(idle, "Z"))
+        os.kill(busy, signal.SIGKILL)
+        _, said = await in_thread(serving.process.communicate)
+
+    assert serving.process.returncode == 128 + signal.SIGKILL
+    assert f"worker {busy} ended by SIGKILL\n" in said
+    assert f"worker {idle}" not in said
 
 
 @pytest.mark.parametrize("workers", [1, 2])
