@@ -91,10 +91,15 @@ def application(emulator: Emulator) -> Starlette:
             await _table(request), name=request.query_params.get("name", "plan"), where="the plan"
         )
         try:
+            # Before it is in force: a plan that cannot be listed would hide all others.
+            answer = JSONResponse(plan_table(plan), 201)
+        except ValueError as error:
+            raise HTTPException(400, f"the plan cannot be written as JSON: {error}") from error
+        try:
             emulator.faults.add(plan)
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
-        return JSONResponse(plan_table(plan), 201)
+        return answer
 
     async def remove(request: Request) -> Response:
         try:

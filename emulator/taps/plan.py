@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class When:
     variant: str | None = None
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         for name, least in (("after", 0), ("at", 0), ("times", 1), ("sessions", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -86,19 +88,31 @@ class Rule:
     """One fault and when it acts.
 
     Raises:
-        ValueError: the fault cannot act at that point; names the points where it can.
+        ValueError: the fault cannot act at that point, names the points where it can; or a number
+            of it is not finite.
     """
 
     fault: AnyFault
     when: When = dataclasses.field(default_factory=When)
 
     def __post_init__(self) -> None:
+        _require_finite(self.fault, f"{self.fault.name}.")
         points = points_of(self.fault)
         if self.when.point not in points:
             raise ValueError(
                 f'{self.fault.name} cannot act at point = "{self.when.point}"; '
                 f"it can at {', '.join(points)}"
             )
+
+
+def _require_finite(described: Any, prefix: str = "") -> None:
+    """Infinity and NaN slip through comparisons, and JSON has neither."""
+    if not dataclasses.is_dataclass(described):
+        return
+    for each in dataclasses.fields(described):
+        value = getattr(described, each.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{prefix}{each.name} must be a finite number, not {value}")
 
 
 def points_of(fault: AnyFault) -> tuple[Point, ...]:

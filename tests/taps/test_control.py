@@ -123,6 +123,18 @@ async def test_sessions_are_listed_with_what_was_lost_and_nothing_of_what_was_sa
         ("application/json", "{}", 400, "the plan: rules: a plan needs at least one"),
         ("application/toml", "[[rules", 400, "the plan is no valid application/toml"),
         ("application/toml", "[[rules]]\ndo = 'dorp'", 400, "did you mean 'drop'?"),
+        (
+            "application/json",
+            '{"rules":[{"do":"delay","seconds":1e400}]}',
+            400,
+            "delay.seconds must be a finite number, not inf",
+        ),
+        (
+            "application/json",
+            '{"name":"\\ud800","rules":[{"do":"drop"}]}',
+            400,
+            "the plan cannot be written as JSON",
+        ),
         ("text/plain", TOML, 415, "send application/toml or application/json"),
         ("application/json", " " * (LARGEST_PLAN + 1), 413, "more than 1048576 bytes"),
     ],
@@ -135,7 +147,7 @@ async def test_a_bad_plan_is_refused_in_json_that_says_why(
         response = await client.post("/plans", content=content, headers={"content-type": kind})
         assert response.status_code == status
         assert says in error_of(response)
-        assert emulator.faults.plans == []
+        assert (await client.get("/plans")).json() == {"plans": []}
 
 
 async def test_a_name_that_is_taken_or_unknown_or_a_path_that_is_none_is_told(

@@ -135,6 +135,18 @@ def test_a_plan_may_name_itself() -> None:
         ("[[rules]]\ndo = 'delay'", "rules[0]: delay.seconds: "),
         ("[[rules]]\ndo = 'delay'\nseconds = 'long'", "rules[0]: delay.seconds: "),
         ("[[rules]]\ndo = 'delay'\nseconds = -1", "seconds and jitter must be 0 or more"),
+        (
+            "[[rules]]\ndo = 'delay'\nseconds = inf",
+            "rules[0]: delay.seconds must be a finite number, not inf",
+        ),
+        (
+            "[[rules]]\ndo = 'delay'\nseconds = 1\njitter = 'inf'",
+            "rules[0]: delay.jitter must be a finite number, not inf",
+        ),
+        (
+            "[[rules]]\ndo = 'end'\nwhen = { point = 'opened', at = nan }",
+            "rules[0]: when: at must be a finite number, not nan",
+        ),
         ("[[rules]]\ndo = 'drop'\nwhen = 3", "rules[0]: when: "),
         ("[[rules]]\ndo = 'drop'\nwhen = { point = 'x' }", "rules[0]: when.point: "),
         ("[[rules]]\ndo = 'drop'\nwhen = { afer = 3 }", "rules[0]: when has no field afer; it has"),
@@ -168,7 +180,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"times": 0}, "times must be 1 or more, not 0"),
         ({"sessions": 0}, "sessions must be 1 or more, not 0"),
         ({"probability": 1.5}, "probability must be from 0 to 1, not 1.5"),
-        ({"probability": float("nan")}, "probability must be from 0 to 1, not nan"),
+        ({"probability": float("nan")}, "probability must be a finite number, not nan"),
+        ({"point": "opened", "at": float("nan")}, "at must be a finite number, not nan"),
+        ({"point": "opened", "at": float("inf")}, "at must be a finite number, not inf"),
         ({"at": 3.0}, 'at goes with point = "opened"'),
         ({"point": "opened", "after": 3}, 'does not go with point = "opened"'),
         (
@@ -206,6 +220,11 @@ def test_fields_that_make_no_sense_are_refused(
     table = {"rules": [{"do": kind, **fields}]}
     with pytest.raises(PlanError, match=re.escape(says)):
         read_plan(table, name="x", where="x.toml")
+
+
+def test_a_fault_with_a_number_that_is_not_finite_makes_no_rule() -> None:
+    with pytest.raises(ValueError, match=r"delay\.jitter must be a finite number, not inf"):
+        Rule(Delay(1.0, jitter=float("inf")))
 
 
 def test_where_a_fault_may_act_follows_from_what_it_can_do() -> None:
