@@ -138,7 +138,12 @@ def serve(
     ] = False,
     control_port: Annotated[
         int | None,
-        typer.Option("--control-port", help="Serve the control API there, for bidi faults."),
+        typer.Option(
+            "--control-port",
+            min=0,
+            max=65535,
+            help="Serve the control API there, for bidi faults; 0: a free one.",
+        ),
     ] = None,
     workers: Annotated[
         int,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -95,7 +96,7 @@ def _told(rule: dict[str, Any]) -> str:
 
 def _ask(control: str, method: str, path: str, body: object = None) -> Any:
     request = urllib.request.Request(
-        control.rstrip("/") + path,
+        _address(control) + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
@@ -108,10 +109,24 @@ def _ask(control: str, method: str, path: str, body: object = None) -> Any:
     except urllib.error.HTTPError as error:
         with error:
             _fail(_said(error))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         _fail(f"{control} does not answer ({reason}); start bidi serve with --control-port 8444")
-    return json.loads(text) if text else None
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        _fail(f"{control} answered without JSON; is it an emulator's control port?")
+
+
+def _address(control: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(control)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        _fail(f"--control {control!r} (BIDI_CONTROL): write it as {DEFAULT_CONTROL}")
+    return control.rstrip("/")
 
 
 def _said(error: urllib.error.HTTPError) -> str:
@@ -121,6 +136,6 @@ def _said(error: urllib.error.HTTPError) -> str:
         return f"{error.url} answered {error.code}; is it an emulator's control port?"
 
 
-def _fail(error: object) -> Any:
+def _fail(error: object) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(1)

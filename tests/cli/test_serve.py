@@ -144,6 +144,7 @@ def test_a_taken_port_is_named(run_bidi: Run) -> None:
         (["--endpoint", "v=ws://h:1", "--endpoint", "v=ws://h:2"], "given twice"),
         (["--endpoint", "v=ws://h:1", "--time-scale", "0"], "time_scale"),
         (["--endpoint", "v=ws://h:1", "--unknown-keys", "maybe"], "'accept' or 'refuse'"),
+        (["--endpoint", "v=ws://h:1", "--control-port", "99999"], "--control-port"),
         (["--endpoint", "v=ws://h:1", "--config", "no-such.toml"], "no-such.toml: cannot be read"),
     ],
 )

@@ -230,6 +230,39 @@ async def test_the_command_line_tells_what_went_wrong(emulator: Emulator, tmp_pa
     assert "--control-port" in nobody.output
 
 
+@pytest.mark.parametrize(
+    "control",
+    ["foo", "127.0.0.1:8444", "file:///etc/hostname", "http://", "http://[::1", "http://a:99999"],
+)
+async def test_an_address_that_is_none_is_told_with_how_to_write_it(control: str) -> None:
+    wrong = await bidi(control, "list")
+    assert (wrong.exit_code, isinstance(wrong.exception, SystemExit)) == (1, True)
+    assert (
+        f"--control {control!r} (BIDI_CONTROL): write it as http://127.0.0.1:8444" in wrong.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", "is it an emulator's control port?"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not answer"),
+    ],
+)
+async def test_a_port_of_something_else_is_told_so(answer: bytes, says: str) -> None:
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(other, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        wrong = await bidi(f"http://127.0.0.1:{port}", "list")
+    assert (wrong.exit_code, isinstance(wrong.exception, SystemExit)) == (1, True)
+    assert says in wrong.output
+
+
 async def test_a_scenario_is_in_force_for_as_long_as_its_block_runs(emulator: Emulator) -> None:
     async with emulator.scenario("container-dies", after_parts=3) as plan:
         assert emulator.faults.plans == [plan]
