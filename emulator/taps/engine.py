@@ -7,7 +7,7 @@ import functools
 import logging
 import math
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,13 +63,22 @@ class _Part:
 
 
 @dataclass(eq=False)
+class _Due:
+    """A session fault that acts when the item which completed its `after` has crossed."""
+
+    fault: SessionFault
+    scene: Scene
+    crosses: bool = False
+
+
+@dataclass(eq=False)
 class _Watched:
     """What is kept for one invocation, and for the session that it becomes."""
 
     parts: dict[_Active, _Part] = field(default_factory=dict)
-    due: dict[Point, list[tuple[SessionFault, Scene]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    due: dict[Point | None, list[_Due]] = field(default_factory=dict)
+    # Where something was late, so that others may cross before the item of now.
+    slowed: set[Point | None] = field(default_factory=set)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     switched: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -202,7 +211,8 @@ class Faults(Tap):
 
     async def passing(self, session: TappedSession, passage: Passage) -> Sequence[Item | Later]:
         items: Sequence[Item | Later] = (passage.item,)
-        for active in self._at.get(_point(passage), ()):
+        point = _point(passage)
+        for active in self._at.get(point, ()):
             part = self._part(active, session.id)
             if part is None or not part.chosen:
                 continue
@@ -210,6 +220,16 @@ class Faults(Tap):
             for item in items:
                 passed += await self._through(active, part, session, item)
             items = passed
+        watched = self._watched.get(session.id)
+        if watched is None or not items:
+            return items
+        if any(isinstance(each, Later) for each in items):
+            watched.slowed.add(point)
+        if not (due := list(watched.due.get(point, ()))):
+            return items
+        if point in watched.slowed:
+            return [*items[:-1], _telling(items[-1], passage.at, due)]
+        _cross(due)
         return items
 
     async def _through(
@@ -228,7 +248,8 @@ class Faults(Tap):
             return results if late is None else late.followed_by(results)
         of_session: SessionFault = fault  # type: ignore[assignment]
         if when.after:
-            self._watched[session.id].due[when.point].append((of_session, scene))
+            due = self._watched[session.id].due.setdefault(when.point, [])
+            due.append(_Due(of_session, scene))
         else:
             await of_session.act(session, scene)
         return (passing,)
@@ -247,12 +268,15 @@ class Faults(Tap):
         return when.probability == 1 or part.scene.random.random() < when.probability
 
     def passed(self, session_id: str, passage: Passage) -> None:
-        watched = self._watched.get(session_id)
-        if watched is None or not watched.due:
+        watched, point = self._watched.get(session_id), _point(passage)
+        if watched is None or point not in watched.due:
             return
-        point = _point(passage)
-        for fault, scene in watched.due.pop(point, ()) if point else ():
-            scene.spawn(fault.act(self._open[session_id], scene))
+        due = watched.due.pop(point)
+        if left := [each for each in due if not each.crosses]:
+            watched.due[point] = left
+        for each in due:
+            if each.crosses and not each.scene.removal.removed.is_set():
+                each.scene.spawn(each.fault.act(self._open[session_id], each.scene))
 
     # The end.
 
@@ -281,6 +305,22 @@ class Faults(Tap):
         watched.tasks.add(task)
         task.add_done_callback(watched.tasks.discard)
         task.add_done_callback(_report)
+
+
+def _cross(due: Sequence[_Due]) -> None:
+    for each in due:
+        each.crosses = True
+
+
+def _telling(passing: Item | Later, now: float, due: Sequence[_Due]) -> Later:
+    """The item, be it late or behind one that is; what is due is told when it crosses."""
+
+    async def crosses() -> None:
+        _cross(due)
+
+    late, item = taken_apart(passing)
+    at, waits = (now, ()) if late is None else (late.at, late.waits)
+    return Later(item, at, (*waits, crosses))
 
 
 def _point(passage: Passage) -> Point | None:

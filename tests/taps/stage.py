@@ -112,15 +112,20 @@ class Stage:
 
     async def send(self, item: Item, point: str = "to-client", session: str = "s") -> list[Item]:
         """Have something pass; gives what crosses, once it does."""
-        crossed = []
-        for passed in await self.pass_through(item, point, session):
-            late, inner = taken_apart(passed)
-            if late is not None:
-                await late.due()
-            self._crossed(inner, point, session)
-            crossed.append(inner)
+        passed = await self.pass_through(item, point, session)
+        return [await self.let_cross(each, point, session) for each in passed]
+
+    async def let_cross(
+        self, passed: Item | Later, point: str = "to-client", session: str = "s"
+    ) -> Item:
+        """Have something cross, once its time has come."""
+        late, item = taken_apart(passed)
+        if late is not None:
+            await late.due()
+        side, direction = SIDES[point]
+        self.faults.passed(session, Passage(self.clock.now(), side, direction, item))
         await settle()
-        return crossed
+        return item
 
     async def pass_through(
         self, item: Item, point: str = "to-client", session: str = "s"
@@ -133,10 +138,6 @@ class Stage:
     def end(self, session: str = "s") -> None:
         """The session is over."""
         self.faults.ended(session, None, self.clock.now())
-
-    def _crossed(self, item: Item, point: str, session: str) -> None:
-        side, direction = SIDES[point]
-        self.faults.passed(session, Passage(self.clock.now(), side, direction, item))
 
 
 async def settle() -> None:

@@ -11,7 +11,7 @@ from emulator.taps.faults.delay import Delay
 from emulator.taps.faults.delay_pongs import DelayPongs
 from emulator.taps.faults.drop import Drop
 from emulator.taps.faults.kill_container import KillContainer
-from emulator.taps.tap import Item
+from emulator.taps.tap import Item, Later
 from tests.taps.crossings import REFUSE, numbered
 from tests.taps.stage import Stage, part, rule, settle, text
 
@@ -111,6 +111,70 @@ async def test_delays_in_a_row_add_up() -> None:
     assert await due_at(stage, part()) == 5.0
 
 
+async def test_a_session_fault_waits_for_its_own_item_where_items_are_late() -> None:
+    stage = Stage()
+    stage.play(rule(Delay(2.0)), rule(KillContainer(), after=3))
+    session = await stage.open()
+    first, second, third = [await late_one(stage, part(name)) for name in "abc"]
+    behind = await late_one(stage, part("d"))
+    await stage.clock.advance(2.0)
+
+    for each in (first, second):
+        await stage.let_cross(each)
+    assert session.commands == []
+    await stage.let_cross(third)
+    assert session.commands == [("abort_container",)]
+    await stage.let_cross(behind)
+    assert session.commands == [("abort_container",)]
+
+
+async def test_a_session_fault_waits_for_its_own_item_behind_late_ones() -> None:
+    stage = Stage()
+    stage.play(rule(KillContainer(), after=2), rule(Delay(2.0), times=1))
+    session = await stage.open()
+    first, second = [await late_one(stage, part(name)) for name in "ab"]
+    await stage.clock.advance(2.0)
+
+    await stage.let_cross(first)
+    assert session.commands == []
+    await stage.let_cross(second)
+    assert session.commands == [("abort_container",)]
+
+
+async def test_a_session_fault_whose_item_is_lost_acts_when_the_next_has_crossed() -> None:
+    stage = Stage()
+    stage.play(rule(Delay(2.0)), rule(KillContainer(), after=2), rule(Drop(), after=1, times=1))
+    session = await stage.open()
+    first = await late_one(stage, part("a"))
+    assert await stage.pass_through(part("lost")) == []
+    third = await late_one(stage, part("c"))
+    await stage.clock.advance(2.0)
+
+    await stage.let_cross(first)
+    assert session.commands == []
+    await stage.let_cross(third)
+    assert session.commands == [("abort_container",)]
+
+
+async def test_a_session_fault_that_is_removed_while_its_item_is_late_does_not_act() -> None:
+    stage = Stage()
+    stage.play(rule(Delay(2.0)), name="slow")
+    stage.play(rule(KillContainer(), after=1), name="killer")
+    session = await stage.open()
+    late = await late_one(stage, part())
+    stage.faults.remove("killer")
+    await stage.clock.advance(2.0)
+
+    await stage.let_cross(late)
+    assert session.commands == []
+
+
+async def late_one(stage: Stage, item: Item) -> Later:
+    [late] = await stage.pass_through(item)
+    assert isinstance(late, Later)
+    return late
+
+
 async def test_a_slow_line_takes_its_time_for_the_bytes_and_makes_up_for_no_idle_time() -> None:
     stage = Stage()
     stage.play(rule(Bandwidth(10.0)))
@@ -146,10 +210,7 @@ async def test_jitter_is_drawn_from_the_seed_within_its_bounds() -> None:
 
 
 async def due_at(stage: Stage, item: Item) -> float:
-    [late] = await stage.pass_through(item)
-    at = late.at  # type: ignore[union-attr]
-    assert isinstance(at, float)
-    return at
+    return (await late_one(stage, item)).at
 
 
 async def test_pongs_that_are_delayed_let_all_else_pass() -> None:

@@ -10,6 +10,7 @@ from h2.errors import ErrorCodes
 from websockets.frames import Opcode as Wire
 
 from emulator import ManualClock
+from emulator.taps.faults.bandwidth import Bandwidth
 from emulator.taps.faults.close_container import CloseContainer
 from emulator.taps.faults.end import End
 from emulator.taps.faults.goaway import Goaway
@@ -51,6 +52,17 @@ async def test_an_error_ends_the_session_after_exactly_so_many_parts() -> None:
         assert await stream.receive() is None
         ending = await w.watch.session_ended()
         assert (ending.by, ending.clause) == ("emulator", "E5")
+
+
+async def test_a_stream_whose_parts_are_late_is_reset_after_exactly_so_many_of_them() -> None:
+    slow = rule(Bandwidth(20.0))
+    async with faulted(slow, rule(ResetStream("CANCEL"), after=3)) as w:
+        stream = await opened(w)
+        await send(stream, "a", "b", "c", "d")
+        assert await texts(stream, 3) == [b"a", b"b", b"c"]
+        with pytest.raises(Lost):
+            await texts(stream, 2)
+        assert stream.reset == ErrorCodes.CANCEL
 
 
 async def test_an_error_that_ends_nothing_stands_between_the_parts() -> None:
