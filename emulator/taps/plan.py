@@ -10,20 +10,24 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from emulator.contract.errors import StreamError
 from emulator.contract.frames import Frame, Opcode, Part
 from emulator.contract.outputs import CloseContainer
-from emulator.taps.faults import FAULTS, AnyFault
+from emulator.taps.faults import FAULTS, AnyFault, Kind
 from emulator.taps.tap import Item, Point
 
-type Kind = Literal["data", "ping", "pong", "error", "close", "any"]
-
-
-PASSING: tuple[Point, ...] = ("to-container", "from-container", "to-client")
+# What passes where. A container's Close frame is the end of its connection, not something passing.
+PASSES: dict[Point, tuple[Kind, ...]] = {
+    "to-container": ("data", "ping", "close", "any"),
+    "from-container": ("data", "ping", "pong", "any"),
+    "to-client": ("data", "error", "any"),
+}
+PASSING: tuple[Point, ...] = tuple(PASSES)
+POINTS: tuple[Point, ...] = ("opening", "opened", *PASSING)
 
 
 class PlanError(ValueError):
@@ -65,6 +69,8 @@ class When:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be {least} or more, not {value}")
+        if self.point not in POINTS:
+            raise ValueError(f"point must be one of {', '.join(POINTS)}, not {self.point!r}")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability must be from 0 to 1, not {self.probability}")
         if self.at and self.point != "opened":
@@ -77,6 +83,13 @@ class When:
                     raise ValueError(
                         f'{name} says what passes: it does not go with point = "{self.point}"'
                     )
+        elif self.kind not in PASSES[self.point]:
+            raise ValueError(
+                f'kind = "{self.kind}" does not pass at point = "{self.point}"; '
+                f"{', '.join(PASSES[self.point])} do"
+            )
+        if self.type is not None and self.kind in ("error", "close"):
+            raise ValueError(f'type is that of a payload: kind = "{self.kind}" has none')
 
     def fits(self, item: Item) -> bool:
         """Whether it is an item of this kind and type."""
@@ -88,8 +101,8 @@ class Rule:
     """One fault and when it acts.
 
     Raises:
-        ValueError: the fault cannot act at that point, names the points where it can; or a number
-            of it is not finite.
+        ValueError: the fault cannot act at that point or on that kind, names those where it can;
+            or a number of it is not finite.
     """
 
     fault: AnyFault
@@ -102,6 +115,12 @@ class Rule:
             raise ValueError(
                 f'{self.fault.name} cannot act at point = "{self.when.point}"; '
                 f"it can at {', '.join(points)}"
+            )
+        kinds: tuple[Kind, ...] | None = getattr(self.fault, "kinds", None)
+        if kinds is not None and self.when.kind not in kinds:
+            raise ValueError(
+                f'{self.fault.name} does nothing to kind = "{self.when.kind}"; '
+                f"it acts on {', '.join(kinds)}"
             )
 
 

@@ -87,7 +87,7 @@ def draw_rule(dice: random.Random) -> Rule:
         When(
             point,
             after=dice.randrange(3),
-            kind=dice.choice(["data", "data", "any"]),
+            kind=dice.choice(getattr(fault, "kinds", ("data", "data", "any"))),
             probability=probability,
             times=dice.choice([None, 1]),
             sessions=dice.choice([None, 5]),

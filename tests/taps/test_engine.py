@@ -78,18 +78,18 @@ async def test_a_type_is_that_of_the_payloads_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fits"),
+    ("point", "kind", "fits"),
     [
-        ("data", [text(), Frame(Opcode.BINARY), Frame(Opcode.CONT)]),
-        ("ping", [Frame(Opcode.PING)]),
-        ("pong", [Frame(Opcode.PONG)]),
-        ("close", [CloseContainer(1000)]),
-        ("error", [StreamError("ModelStreamError", "", "")]),
+        ("to-container", "data", [text(), Frame(Opcode.BINARY), Frame(Opcode.CONT)]),
+        ("to-container", "ping", [Frame(Opcode.PING)]),
+        ("from-container", "pong", [Frame(Opcode.PONG)]),
+        ("to-container", "close", [CloseContainer(1000)]),
+        ("to-client", "error", [StreamError("ModelStreamError", "", "")]),
     ],
 )
-async def test_a_kind_is_what_a_rule_concerns(kind: str, fits: list[Item]) -> None:
+async def test_a_kind_is_what_a_rule_concerns(point: str, kind: str, fits: list[Item]) -> None:
     stage = Stage()
-    stage.play(rule(Drop(), "to-container", kind=kind))
+    stage.play(rule(Drop(), point, kind=kind))
     await stage.open()
     everything: list[Item] = [
         text(),
@@ -101,7 +101,7 @@ async def test_a_kind_is_what_a_rule_concerns(kind: str, fits: list[Item]) -> No
         StreamError("ModelStreamError", "", ""),
     ]
 
-    dropped = [item for item in everything if not await stage.send(item, "to-container")]
+    dropped = [item for item in everything if not await stage.send(item, point)]
     assert dropped == fits
 
 

@@ -9,20 +9,38 @@ from typing import Any, ClassVar
 
 import pytest
 
-from emulator.taps.faults import FAULTS, fault
+from emulator.taps.faults import FAULTS, AnyFault, fault
 from emulator.taps.faults.close_container import CloseContainer
 from emulator.taps.faults.corrupt import Corrupt
 from emulator.taps.faults.delay import Delay
+from emulator.taps.faults.delay_pongs import DelayPongs
+from emulator.taps.faults.drop import Drop
 from emulator.taps.faults.inject_event import InjectEvent
 from emulator.taps.faults.kill_container import KillContainer
 from emulator.taps.faults.refuse import Refuse
+from emulator.taps.faults.replace import Replace
 from emulator.taps.faults.reset_stream import ResetStream
-from emulator.taps.plan import Plan, PlanError, Rule, When, load_plan, points_of, read_plan
+from emulator.taps.faults.truncate import Truncate
+from emulator.taps.plan import (
+    PASSES,
+    PASSING,
+    Plan,
+    PlanError,
+    Rule,
+    When,
+    load_plan,
+    points_of,
+    read_plan,
+)
+from emulator.taps.tap import Point
 
 NAMES = """bandwidth close-container corrupt delay delay-pongs drop duplicate end goaway hold
 ignore-pings inject-error inject-event inject-frame kill-container never-headers refuse
 refuse-upgrade replace reset-stream silence slow-accept stop-reading tcp-reset truncate
 withhold-window"""
+
+
+REFUSE = {"status": 400, "type": "ThrottlingException", "message": "Rate exceeded"}
 
 
 def written(folder: Path, text: str) -> Path:
@@ -183,6 +201,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"probability": float("nan")}, "probability must be a finite number, not nan"),
         ({"point": "opened", "at": float("nan")}, "at must be a finite number, not nan"),
         ({"point": "opened", "at": float("inf")}, "at must be a finite number, not inf"),
+        (
+            {"kind": "ping"},
+            'kind = "ping" does not pass at point = "to-client"; data, error, any do',
+        ),
+        ({"kind": "foo"}, 'kind = "foo" does not pass at point = "to-client"; data, error, any do'),
+        ({"point": "to-container", "kind": "pong"}, "data, ping, close, any do"),
+        ({"point": "from-container", "kind": "close"}, "data, ping, pong, any do"),
+        ({"point": "to-somewhere"}, "point must be one of opening, opened, to-container, "),
+        ({"kind": "error", "type": "x"}, 'type is that of a payload: kind = "error" has none'),
         ({"at": 3.0}, 'at goes with point = "opened"'),
         ({"point": "opened", "after": 3}, 'does not go with point = "opened"'),
         (
@@ -212,6 +239,22 @@ def test_conditions_that_can_never_hold_are_refused(when: dict[str, Any], says: 
         ("slow-accept", {"seconds": -1}, "seconds and allowed must be 0 or more"),
         ("reset-stream", {"code": "OOPS"}, "'ENHANCE_YOUR_CALM'"),
         ("corrupt", {"where": "tail"}, "'message-crc'"),
+        ("refuse", {**REFUSE, "status": 42}, "status must be an HTTP error's, from 400 to 599"),
+        ("refuse", {**REFUSE, "status": 200}, "status must be an HTTP error's, from 400 to 599"),
+        ("refuse", {**REFUSE, "status": 99999}, "status must be an HTTP error's, from 400 to 599"),
+        ("refuse", {**REFUSE, "after": -5}, "after must be 0 or more, not -5"),
+        ("refuse", {**REFUSE, "type": "a b"}, "type goes into a header: ASCII without spaces"),
+        ("inject-event", {"type": "x" * 33_000}, "header ':event-type' has 33000 bytes"),
+        (
+            "inject-event",
+            {"type": "x", "headers": {"n" * 300: "v"}},
+            "has 300 bytes, expected 1 to 255",
+        ),
+        (
+            "inject-error",
+            {"event": "error", "message": "x" * 33_000},
+            "header ':error-message' has 33000 bytes",
+        ),
     ],
 )
 def test_fields_that_make_no_sense_are_refused(
@@ -225,6 +268,37 @@ def test_fields_that_make_no_sense_are_refused(
 def test_a_fault_with_a_number_that_is_not_finite_makes_no_rule() -> None:
     with pytest.raises(ValueError, match=r"delay\.jitter must be a finite number, not inf"):
         Rule(Delay(1.0, jitter=float("inf")))
+
+
+@pytest.mark.parametrize(
+    ("fault", "when", "says"),
+    [
+        (
+            Truncate(),
+            When(kind="error"),
+            'truncate does nothing to kind = "error"; it acts on data',
+        ),
+        (
+            Replace(text=""),
+            When("to-container", kind="ping"),
+            'kind = "ping"; it acts on data, any',
+        ),
+        (Corrupt(), When("to-container", kind="close"), "it acts on data, ping, pong, any"),
+        (Corrupt("header"), When(kind="error"), "it acts on data, any"),
+        (DelayPongs(1.0), When("from-container"), 'kind = "data"; it acts on pong, any'),
+    ],
+)
+def test_a_fault_on_a_kind_that_it_does_nothing_to_makes_no_rule(
+    fault: AnyFault, when: When, says: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        Rule(fault, when)
+
+
+@pytest.mark.parametrize("point", PASSING)
+def test_a_fault_that_says_no_kind_acts_on_all_that_passes(point: Point) -> None:
+    for kind in PASSES[point]:
+        Rule(Drop(), When(point, kind=kind))
 
 
 def test_where_a_fault_may_act_follows_from_what_it_can_do() -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from zlib import crc32
 
 from emulator.contract.frames import Frame, Part, encode_part
-from emulator.taps.faults.fault import Scene, fault
+from emulator.taps.faults.fault import Kind, Scene, fault
 from emulator.taps.tap import Item, Point, Raw, TappedSession
 
 PRELUDE = 12
@@ -36,6 +36,11 @@ class Corrupt:
         if self.where == "payload":
             return ("to-client", "to-container", "from-container")
         return ("to-client",)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Errors and Close frames have no payload that it could damage."""
+        return ("data", "ping", "pong", "any") if self.where == "payload" else ("data", "any")
 
     async def apply(self, session: TappedSession, item: Item, scene: Scene) -> Sequence[Item]:
         if not isinstance(item, Part | Frame):

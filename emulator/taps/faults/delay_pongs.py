@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from emulator.contract.frames import Frame, Opcode
-from emulator.taps.faults.fault import Scene, fault
+from emulator.taps.faults.fault import Kind, Scene, fault
 from emulator.taps.tap import Item, Point, TappedSession
 
 
@@ -22,6 +22,7 @@ class DelayPongs:
 
     name: ClassVar[str] = "delay-pongs"
     points: ClassVar[tuple[Point, ...]] = ("from-container",)
+    kinds: ClassVar[tuple[Kind, ...]] = ("pong", "any")
     seconds: float
 
     def __post_init__(self) -> None:

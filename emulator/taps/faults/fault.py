@@ -12,11 +12,12 @@ import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from emulator.clock import Clock
 from emulator.taps.tap import Attempt, Item, Later, TappedSession
 
+type Kind = Literal["data", "ping", "pong", "error", "close", "any"]
 type Switch = Callable[[bool], None]
 
 

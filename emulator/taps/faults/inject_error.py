@@ -29,9 +29,15 @@ class InjectError:
     message: str = ""
     ends: bool = True
 
+    def __post_init__(self) -> None:
+        self._error.encode().encode()
+
+    @property
+    def _error(self) -> StreamError:
+        return StreamError(self.event, self.code, self.message)
+
     async def act(self, session: TappedSession, scene: Scene) -> None:
-        error = StreamError(self.event, self.code, self.message)
         if self.ends:
-            session.end(error, "a fault plan ended the session with an error")
+            session.end(self._error, "a fault plan ended the session with an error")
         else:
-            session.send_to_client(error)
+            session.send_to_client(self._error)

@@ -34,8 +34,12 @@ class InjectEvent:
 
     def __post_init__(self) -> None:
         check_payload(self.text, self.base64)
+        self._message().encode()
 
     async def act(self, session: TappedSession, scene: Scene) -> None:
+        session.send_to_client(Raw(self._message().encode()))
+
+    def _message(self) -> Message:
         content = "application/json" if self.message_type == "exception" else ""
         headers: dict[str, HeaderValue] = {
             ":message-type": self.message_type,
@@ -44,4 +48,4 @@ class InjectEvent:
             **self.headers,
         }
         payload = payload_of(self.text, self.base64) or b""
-        session.send_to_client(Raw(Message(headers, payload).encode()))
+        return Message(headers, payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ class Refuse:
     """Answers with an HTTP error.
 
     Args:
-        status: HTTP status.
+        status: HTTP status, from 400 to 599.
         type: the error's name, as in `x-amzn-errortype`.
         message: what the client is told.
         clause: the rule that it follows.
@@ -31,6 +32,14 @@ class Refuse:
     clause: str = "O7"
     error_code: str = ""
     after: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"status must be an HTTP error's, from 400 to 599, not {self.status}")
+        if not re.fullmatch(r"[!-~]+", self.type):
+            raise ValueError(f"type goes into a header: ASCII without spaces, not {self.type!r}")
+        if not self.after >= 0:
+            raise ValueError(f"after must be 0 or more, not {self.after}")
 
     async def open(self, attempt: Attempt, scene: Scene) -> None:
         if not await scene.wait(self.after):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from emulator.contract.frames import UTF8, Frame, Opcode, Part
-from emulator.taps.faults.fault import Scene, fault
+from emulator.taps.faults.fault import Kind, Scene, fault
 from emulator.taps.faults.payload import check_payload, payload_of
 from emulator.taps.tap import Item, TappedSession
 
@@ -25,6 +25,7 @@ class Replace:
     """
 
     name: ClassVar[str] = "replace"
+    kinds: ClassVar[tuple[Kind, ...]] = ("data", "any")
     text: str | None = None
     base64: str | None = None
     data_type: Literal["UTF8", "BINARY"] | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from emulator.contract.frames import Part, encode_part
-from emulator.taps.faults.fault import Scene, fault
+from emulator.taps.faults.fault import Kind, Scene, fault
 from emulator.taps.tap import Item, Point, Raw, TappedSession
 
 
@@ -22,6 +22,7 @@ class Truncate:
 
     name: ClassVar[str] = "truncate"
     points: ClassVar[tuple[Point, ...]] = ("to-client",)
+    kinds: ClassVar[tuple[Kind, ...]] = ("data", "any")
     bytes: int = 20
 
     def __post_init__(self) -> None:
