@@ -47,6 +47,9 @@ class _Active:
     invocations: int = 0
     sessions: int = 0
 
+    def __str__(self) -> str:
+        return f"plan {self.plan.name!r}, rules[{self.number}] ({self.rule.fault.name})"
+
     def concerns(self, attempt: Attempt) -> bool:
         when = self.rule.when
         return when.endpoint in (None, attempt.endpoint) and when.variant in (None, attempt.variant)
@@ -178,7 +181,7 @@ class Faults(Tap):
             random.Random(f"{active.plan.seed}/{active.number}/{place}"),
             active.removal,
             watched.over,
-            functools.partial(self._spawn, watched),
+            functools.partial(self._spawn, watched, f"{active}, session {attempt.id}"),
             watched.switched,
         )
         when = active.rule.when
@@ -300,11 +303,11 @@ class Faults(Tap):
         watched = self._watched.get(session_id)
         return None if watched is None else watched.parts.get(active)
 
-    def _spawn(self, watched: _Watched, acting: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, watched: _Watched, whose: str, acting: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(acting, name="fault")
         watched.tasks.add(task)
         task.add_done_callback(watched.tasks.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(functools.partial(_report, whose))
 
 
 def _cross(due: Sequence[_Due]) -> None:
@@ -327,6 +330,6 @@ def _point(passage: Passage) -> Point | None:
     return POINTS.get((passage.side, passage.direction))
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _report(whose: str, task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("a fault failed", exc_info=error)
+        logger.error("%s: the fault failed: %s", whose, error, exc_info=error)

@@ -161,17 +161,19 @@ class _Broken:
         raise RuntimeError("a bug in a fault")
 
 
-async def test_a_fault_that_fails_beside_the_session_is_logged(
+async def test_a_fault_that_fails_beside_the_session_is_logged_with_plan_rule_and_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stage = Stage()
-    stage.play(Rule(_Broken(), When("opened")))
-    await stage.open()
+    stage.play(rule(Drop()), Rule(_Broken(), When("opened")), name="mine")
+    await stage.open("abc")
     await settle()
 
     [record] = [each for each in caplog.records if each.name == "bidi.faults"]
     assert record.levelno == logging.ERROR
-    assert "a bug in a fault" in caplog.text
+    assert record.getMessage() == (
+        "plan 'mine', rules[1] (broken), session abc: the fault failed: a bug in a fault"
+    )
 
 
 async def test_nothing_is_kept_of_sessions_that_are_over() -> None:
