@@ -47,6 +47,7 @@ def create_app(
         if register.draining:
             return health_log.unhealthy("draining", "the bridge has been told to stop")
         if (reason := await why_unhealthy(settings)) is not None:
+            register.engine.replaced()
             return health_log.unhealthy("unhealthy", reason)
         if register.engine.silent_for(asyncio.get_running_loop().time()) is not None:
             return health_log.unhealthy(

@@ -58,6 +58,11 @@ class SessionLife:
             self.generating = False
         self.engine.heard(now)
 
+    def dropped(self) -> None:
+        """Note that vLLM's side has ended the connection: a hung engine keeps it open."""
+        self.waiting_since = None
+        self.engine.replaced()
+
     def ended(self, now: float) -> None:
         """Note that the session is over. One that waited too long is not forgotten."""
         self.engine.left(self, now)
@@ -90,6 +95,13 @@ class EngineLife:
     def heard(self, now: float) -> None:
         """Any message to any session: the engine lives."""
         self._heard_at = now
+        self._left_waiting = None
+
+    def replaced(self) -> None:
+        """Forget what sessions that have ended were owed: that vLLM is gone, or was for a while.
+
+        No delta could clear it: while the verdict stands SageMaker opens no session.
+        """
         self._left_waiting = None
 
     def left(self, life: SessionLife, now: float) -> None:

@@ -126,6 +126,7 @@ class Relay:
             try:
                 data = await self.backend.recv()
             except ConnectionClosed as error:
+                self.session.life.dropped()
                 return backend_ended(error)
             size, kind = _measure(data)
             self.observer.received("vllm", size, kind)

@@ -1,14 +1,20 @@
 """An engine that hangs is noticed by the deltas that do not come, and by nothing else."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
 from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
 
 from bridge import BridgeServer
 from bridge.liveness import EngineLife, SessionLife
-from tests.bridge.peers import sagemaker, settings_for, vllm
+from bridge.sessions import Sessions
+from tests.bridge.peers import LIMIT_SECONDS, sagemaker, settings_for, vllm
 
 COMMIT = json.dumps({"type": "input_audio_buffer.commit"})
 FINAL = json.dumps({"type": "input_audio_buffer.commit", "final": True})
@@ -67,6 +73,35 @@ class TestAnEngine:
         life.ended(40.0)
         assert engine.silent_for(50.0) == 48.0
 
+    def test_that_has_been_replaced_is_not_blamed_for_a_session_that_has_left(
+        self, engine: EngineLife
+    ) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        speak(life, 4)
+        life.ended(40.0)
+        engine.replaced()
+        assert engine.silent_for(50.0) is None
+
+    def test_that_has_been_replaced_is_blamed_for_a_session_that_still_waits(
+        self, engine: EngineLife
+    ) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        speak(life, 4)
+        engine.replaced()
+        assert engine.silent_for(50.0) == 48.0
+
+    def test_that_has_dropped_a_waiting_session_is_not_blamed_for_it(
+        self, engine: EngineLife
+    ) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        speak(life, 4)
+        life.dropped()
+        life.ended(40.0)
+        assert engine.silent_for(50.0) is None
+
     def test_is_not_blamed_when_a_session_leaves_before_the_limit(self, engine: EngineLife) -> None:
         life = engine.session()
         life.sent(COMMIT, 0.0)
@@ -112,27 +147,81 @@ class TestSilenceThatIsInOrder:
         assert engine.silent_for(1_000.0) is None
 
 
-async def test_ping_says_503_while_the_engine_hangs_and_vllms_own_page_says_200() -> None:
+@dataclass
+class Hung:
+    """A vLLM whose engine hangs behind a bridge; `health` is what its own page answers."""
+
+    http: httpx.AsyncClient
+    bridge_url: str = ""
+    sessions: Sessions = field(default_factory=Sessions)
+    health: int = 200
+    connections: list[ServerConnection] = field(default_factory=list)
+
+    async def wait_for_ping(self, status: int) -> str:
+        """Ask the bridge until it answers so; gives the answer."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while (answer := await self.http.get(f"{self.bridge_url}/ping")).status_code != status:
+                pass
+        return answer.text
+
+
+@pytest.fixture
+async def hung() -> AsyncIterator[Hung]:
     async def hang(connection: ServerConnection) -> None:
+        found.connections.append(connection)
         async for _ in connection:
             pass
 
+    def answer(connection: ServerConnection, request: Request) -> Response | None:
+        return connection.respond(found.health, "") if request.path == "/health" else None
+
     async with (
-        vllm(hang, process_request=_healthy) as url,
-        BridgeServer(settings_for(url, hang_seconds=0.05)) as bridge,
-        httpx.AsyncClient(base_url=bridge.url.replace("ws:", "http:"), trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False) as http,
+        vllm(hang, process_request=answer) as url,
     ):
-        assert (await http.get("/ping")).status_code == 200
-        async with sagemaker(bridge.url) as session:
-            await session.send(COMMIT)
-            await session.send(FINAL)
-            while (answer := await http.get("/ping")).status_code == 200:
-                pass
-        assert answer.status_code == 503
-        assert "vLLM's engine hangs" in answer.text
-        assert (await http.get("/ping")).status_code == 503
+        found = Hung(http)
+        async with BridgeServer(settings_for(url, hang_seconds=0.05)) as bridge:
+            found.bridge_url = bridge.url.replace("ws:", "http:")
+            found.sessions = bridge.sessions
+            yield found
 
 
-def _healthy(connection: ServerConnection, request: object) -> object:
-    path = getattr(request, "path", "")
-    return connection.respond(200, "") if path == "/health" else None
+@asynccontextmanager
+async def waiting_session(hung: Hung) -> AsyncIterator[None]:
+    """A session to which the engine owes an answer for too long."""
+    async with sagemaker(hung.bridge_url.replace("http:", "ws:")) as session:
+        await session.send(COMMIT)
+        await session.send(FINAL)
+        await hung.wait_for_ping(503)
+        yield
+
+
+async def test_ping_says_503_while_the_engine_hangs_and_vllms_own_page_says_200(
+    hung: Hung,
+) -> None:
+    await hung.wait_for_ping(200)
+    async with waiting_session(hung):
+        assert "vLLM's engine hangs" in await hung.wait_for_ping(503)
+    answer = await hung.http.get(f"{hung.bridge_url}/ping")
+    assert (answer.status_code, "vLLM's engine hangs" in answer.text) == (503, True)
+
+
+async def test_ping_says_200_again_when_a_hung_vllm_has_been_replaced_after_its_sessions(
+    hung: Hung,
+) -> None:
+    async with waiting_session(hung):
+        pass
+    await hung.sessions.wait_idle()
+    hung.health = 500
+    assert "answered HTTP 500" in (await hung.http.get(f"{hung.bridge_url}/ping")).text
+    hung.health = 200
+    await hung.wait_for_ping(200)
+
+
+async def test_ping_says_200_again_when_a_hung_vllm_has_been_replaced_under_its_sessions(
+    hung: Hung,
+) -> None:
+    async with waiting_session(hung):
+        (connection,) = hung.connections
+        connection.transport.abort()
+        await hung.wait_for_ping(200)
