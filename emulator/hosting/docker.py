@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from asyncio.subprocess import DEVNULL, PIPE
 
 PROGRAM = "docker"
 
@@ -13,23 +13,21 @@ class DockerError(RuntimeError):
     """Docker cannot do what it was asked; says what is wrong and what to do."""
 
 
-async def docker(
-    *arguments: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None
-) -> str:
+async def docker(*arguments: str, seconds: float = 60.0, given: str = "") -> str:
     """Run the docker command to its end; gives what it printed.
 
     Args:
         arguments: without the program.
         seconds: how long it may take.
-        environment: of the command; this process's own unless given.
+        given: its standard input.
 
     Raises:
         DockerError: there is no docker command, no daemon, or the command failed.
     """
-    process = await start_docker(*arguments, environment=environment)
+    process = await start_docker(*arguments, stdin=PIPE if given else DEVNULL)
     try:
         async with asyncio.timeout(seconds):
-            out, err = await process.communicate()
+            out, err = await process.communicate(given.encode(errors="surrogateescape"))
     except TimeoutError:
         raise DockerError(
             f"`docker {arguments[0]}` did not end within {seconds:g} s: is the daemon stuck? "
@@ -44,9 +42,7 @@ async def docker(
     return out.decode(errors="replace").strip()
 
 
-async def start_docker(
-    *arguments: str, environment: Mapping[str, str] | None = None
-) -> asyncio.subprocess.Process:
+async def start_docker(*arguments: str, stdin: int = DEVNULL) -> asyncio.subprocess.Process:
     """Start the docker command with pipes on its output.
 
     It is in a session of its own: Ctrl-C is for us, who then stop the container in order.
@@ -58,10 +54,9 @@ async def start_docker(
         return await asyncio.create_subprocess_exec(
             PROGRAM,
             *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=None if environment is None else dict(environment),
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=PIPE,
             start_new_session=True,
         )
     except FileNotFoundError as error:

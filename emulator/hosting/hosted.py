@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import secrets
 from collections.abc import Callable
 from types import TracebackType
@@ -17,7 +16,7 @@ from emulator.hosting.container_end import ContainerFailed, Stopped
 from emulator.hosting.container_log import ContainerLog
 from emulator.hosting.docker import DockerError, docker, explain, start_docker
 from emulator.hosting.image import ImageFacts, inspect_image
-from emulator.hosting.image_run import ImageRun, create_options, free_port
+from emulator.hosting.image_run import ImageRun, create_options, environment_file, free_port
 from emulator.hosting.ping import ping
 
 __all__ = ["STOP_SECONDS", "ContainerFailed", "HostedContainer", "ImageRun", "Stopped"]
@@ -100,7 +99,7 @@ class HostedContainer:
             *create_options(self.run, self.name, port),
             self.run.image,
             "serve",
-            environment={**os.environ, **self.run.environment},
+            given=environment_file(self.run),
         )
         self._created = True
         self._began = self._clock.now()

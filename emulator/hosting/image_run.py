@@ -29,6 +29,9 @@ class ImageRun:
         gpus: as `docker run --gpus` takes it, such as `all`.
         port: of this machine, on 127.0.0.1; 0 takes a free one.
         options: more options of `docker create`.
+
+    Raises:
+        ValueError: Docker cannot pass on such a variable.
     """
 
     image: str
@@ -38,6 +41,10 @@ class ImageRun:
     gpus: str | None = None
     port: int = 0
     options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in self.environment.items():
+            _check_variable(name, value)
 
 
 def create_options(run: ImageRun, name: str, port: int) -> list[str]:
@@ -58,27 +65,50 @@ def create_options(run: ImageRun, name: str, port: int) -> list[str]:
         if not run.model.is_dir():
             raise DockerError(f"no model folder {run.model}: Docker would mount an empty one")
         options += ["--volume", f"{run.model.resolve()}:{MODEL_FOLDER}:ro"]
-    # By name alone: the values come from the environment, not onto a command line for all.
-    for variable in run.environment:
-        options += ["--env", variable]
+    if run.environment:
+        options += ["--env-file", "/dev/stdin"]
     if run.gpus is not None:
         options += ["--gpus", run.gpus]
     return [*options, *run.options]
+
+
+def environment_file(run: ImageRun) -> str:
+    """The container's variables as `docker create --env-file` reads them.
+
+    Not its command line, which everybody can see, and not the docker command's own environment,
+    which says where that finds its daemon.
+    """
+    return "".join(f"{name}={value}\n" for name, value in run.environment.items())
 
 
 def read_environment(given: Iterable[str]) -> dict[str, str]:
     """Read variables as `--env` has them.
 
     Raises:
-        ValueError: one is not NAME=VALUE.
+        ValueError: one is not NAME=VALUE, or Docker cannot pass it on.
     """
     found: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise ValueError(f"--env {text}: write it as NAME=VALUE")
+        _check_variable(name, value)
         found[name] = value
     return found
+
+
+def _check_variable(name: str, value: str) -> None:
+    """Refuse what would be another variable, or none, in the file that Docker reads."""
+    if not name or name.startswith("#") or any(each.isspace() or each == "=" for each in name):
+        raise ValueError(
+            f"environment variable {name!r} of the container: Docker takes no such name; write one "
+            "of letters, digits and underscores"
+        )
+    if "\n" in value or "\r" in value:
+        raise ValueError(
+            f"environment variable {name} of the container has a line break, which Docker's "
+            "--env-file cannot pass on: give it in one line, or set it in the image with ENV"
+        )
 
 
 def free_port() -> int:

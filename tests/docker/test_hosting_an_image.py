@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,16 @@ async def test_it_is_run_with_serve_its_model_read_only_and_the_environment_give
     assert note == "a b'c"
     (mount,) = (line.split() for line in mounts if " /opt/ml/model " in line)
     assert "ro" in mount[3].split(",")
+
+
+async def test_its_environment_is_not_that_of_the_docker_command(
+    bidi_images: Mapping[str, str],
+) -> None:
+    variables = {"DOCKER_HOST": "tcp://127.0.0.1:9", "DOCKER_CONFIG": "/none", "NOTE": " ä #=' "}
+    run = ImageRun(bidi_images["bridge"], environment=variables)
+    async with HostedContainer(run, on_line=lambda line: None) as container:
+        found = json.loads(docker("inspect", "--format", "{{json .Config.Env}}", container.name))
+    assert {f"{name}={value}" for name, value in variables.items()} <= set(found)
 
 
 @pytest.mark.clause("K4")
