@@ -121,7 +121,10 @@ def serve(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="Folder for the image's /opt/ml/model.")
+        Path | None,
+        typer.Option(
+            "--model", exists=True, file_okay=False, help="Folder for the image's /opt/ml/model."
+        ),
     ] = None,
     env: Annotated[
         list[str] | None,
@@ -212,21 +215,29 @@ def _with_scenarios(config: Config) -> tuple[Config, list[Plan]]:
 def _images(
     options: list[str], model: Path | None, environment: list[str], gpus: str | None
 ) -> list[ImageRun]:
+    if not options:
+        for given, name in ((model, "--model"), (environment, "--env"), (gpus, "--gpus")):
+            if given:
+                raise ValueError(f"{name} is for an image: give --image [NAME=]IMAGE too")
     variables = read_environment(environment)
-    images = []
+    images: dict[str, ImageRun] = {}
     for option in options:
         # An image's own name may hold no "=".
         name, equals, image = option.rpartition("=")
-        images.append(
-            ImageRun(
-                image,
-                endpoint=name if equals else "voxtral",
-                model=model,
-                environment=variables,
-                gpus=gpus,
+        if not image:
+            raise ValueError(f"--image {option}: write it as [NAME=]IMAGE")
+        endpoint = name if equals else "voxtral"
+        if endpoint in images:
+            raise ValueError(
+                f"--image {option}: the name {endpoint} is given twice; write it as NAME=IMAGE"
             )
-        )
-    return images
+        try:
+            images[endpoint] = ImageRun(
+                image, endpoint=endpoint, model=model, environment=variables, gpus=gpus
+            )
+        except ValueError as error:
+            raise ValueError(f"--image {option}: {error}") from error
+    return list(images.values())
 
 
 @app.command()

@@ -13,14 +13,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from emulator.contract.credentials import Credentials
-from emulator.contract.errors import Refused
-from emulator.contract.opening import ENDPOINT_NAME
 from emulator.contract.settings import ContractSettings
 from emulator.hosting.endpoints import (
     DEFAULT_VARIANT,
     Endpoint,
     Variant,
     container_url,
+    endpoint_name,
     without_user,
 )
 from emulator.recordings.format import Header, Provenance
@@ -38,15 +37,6 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; says where and what is expected."""
 
 
-def _name(value: str) -> str:
-    try:
-        return ENDPOINT_NAME.check(value)
-    except Refused as refused:
-        raise ValueError(
-            "must have at most 63 letters, digits and hyphens, with no hyphen at either end (W2)"
-        ) from refused
-
-
 def _filled(otherwise: str) -> AfterValidator:
     """Refuses what is empty, as a variable that is not set leaves it."""
 
@@ -62,7 +52,7 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(endpoint_name)]
 Address = Annotated[str, AfterValidator(container_url)]
 # Sockets would take an empty host for every interface.
 Host = Annotated[

@@ -97,6 +97,20 @@ def without_user(url: str) -> str:
     return _USER.sub("//…@", url, count=1)
 
 
+def endpoint_name(name: str) -> str:
+    """Check the name of an endpoint; gives it back.
+
+    Raises:
+        ValueError: says what names must be like, after the name that the caller puts before it.
+    """
+    try:
+        return ENDPOINT_NAME.check(name)
+    except Refused as refused:
+        raise ValueError(
+            "must have at most 63 letters, digits and hyphens, with no hyphen at either end (W2)"
+        ) from refused
+
+
 def container_url(url: str) -> str:
     """Check and normalise a container's address to `ws://HOST:PORT`, or an endpoint's.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.hosting.docker import DockerError
+from emulator.hosting.endpoints import endpoint_name
 from emulator.hosting.image import CONTAINER_PORT
 
 MODEL_FOLDER = "/opt/ml/model"
@@ -31,7 +32,7 @@ class ImageRun:
         options: more options of `docker create`.
 
     Raises:
-        ValueError: Docker cannot pass on such a variable.
+        ValueError: no endpoint can have that name, or no container such a variable.
     """
 
     image: str
@@ -43,6 +44,10 @@ class ImageRun:
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        try:
+            endpoint_name(self.endpoint)
+        except ValueError as error:
+            raise ValueError(f"endpoint name {self.endpoint!r} {error}") from error
         for name, value in self.environment.items():
             _check_variable(name, value)
 

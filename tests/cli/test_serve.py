@@ -146,6 +146,15 @@ def test_a_taken_port_is_named(run_bidi: Run) -> None:
         (["--endpoint", "v=ws://h:1", "--unknown-keys", "maybe"], "'accept' or 'refuse'"),
         (["--endpoint", "v=ws://h:1", "--control-port", "99999"], "--control-port"),
         (["--endpoint", "v=ws://h:1", "--config", "no-such.toml"], "no-such.toml: cannot be read"),
+        (["--image", "a", "--image", "b"], "--image b: the name voxtral is given twice"),
+        (["--image", "my_end=a"], "--image my_end=a: endpoint name 'my_end' must have"),
+        (["--image", "=a"], "--image =a: endpoint name '' must have"),
+        (["--image", "v="], "--image v=: write it as [NAME=]IMAGE"),
+        (["--image", "a", "--env", "A"], "--env A: write it as NAME=VALUE"),
+        (["--image", "a", "--model", "nowhere"], "'nowhere' does not exist"),
+        (["--endpoint", "v=ws://h:1", "--model", "."], "--model is for an image"),
+        (["--endpoint", "v=ws://h:1", "--env", "A=1"], "--env is for an image"),
+        (["--endpoint", "v=ws://h:1", "--gpus", "all"], "--gpus is for an image"),
     ],
 )
 def test_a_bad_option_is_named_with_what_is_expected(

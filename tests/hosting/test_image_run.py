@@ -31,3 +31,10 @@ def test_a_value_with_a_line_break_is_refused_and_its_variable_named(value: str)
         ImageRun("image", environment={"NOTE": value})
     with pytest.raises(ValueError, match=refused):
         read_environment([f"NOTE={value}"])
+
+
+@pytest.mark.clause("W2")
+@pytest.mark.parametrize("name", ["", "my_end", "-a", "a" * 64])
+def test_a_name_that_no_endpoint_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"endpoint name '{name}' must have at most 63 letters"):
+        ImageRun("image", endpoint=name)
