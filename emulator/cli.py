@@ -173,12 +173,14 @@ def serve(
                     "unknown_keys": unknown_keys,
                     "time_scale": time_scale,
                     "scenarios": scenario,
-                    "record": {"directory": record, "redact": redact} if record else None,
+                    "record": {"directory": record} if record else None,
                     "endpoints": _endpoints(endpoint or []),
                 }.items()
                 if value is not None
             },
         )
+        if redact:
+            settings = _redacted(settings)
         applied, plans = _with_scenarios(settings)
     except (ConfigError, ValueError) as error:
         _fail(error, USAGE)
@@ -202,6 +204,16 @@ def serve(
     except (DockerError, UnfitImage, PortTaken, OSError, ValueError) as error:
         _fail(error, 1)
     raise typer.Exit(status)
+
+
+def _redacted(config: Config) -> Config:
+    if config.record is None:
+        raise ConfigError(
+            "--redact: nothing is recorded; give --record FOLDER too, or [record] in the file of "
+            "--config"
+        )
+    record = config.record.model_copy(update={"redact": True})
+    return config.model_copy(update={"record": record})
 
 
 def _with_scenarios(config: Config) -> tuple[Config, list[Plan]]:

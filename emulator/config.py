@@ -31,6 +31,8 @@ TEST_KEY = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEX
 
 # Values that no message repeats.
 _SECRETS = ("secret_access_key", "session_token")
+# Tables that options add to, and do not replace.
+_ADDED = ("endpoints", "record")
 
 
 class ConfigError(ValueError):
@@ -230,7 +232,8 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
 
     Args:
         path: a TOML file, or None for the defaults.
-        overrides: top-level values that win; `endpoints` are added to the file's.
+        overrides: top-level values that win; what is in `endpoints` and `record` is added to the
+            file's tables.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, or holds a value that does not fit; the
@@ -245,11 +248,13 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: is no valid TOML: {error}") from error
-    endpoints = table.get("endpoints", {})
-    if isinstance(endpoints, dict):
-        endpoints = {**endpoints, **options.get("endpoints", {})}
+    values = {**table, **options}
+    for name in _ADDED:
+        if name in table and name in options:
+            given = table[name]
+            values[name] = {**given, **options[name]} if isinstance(given, dict) else given
     try:
-        config = Config.model_validate({**table, **options, "endpoints": endpoints})
+        config = Config.model_validate(values)
         config.contract_settings()
         config.http2_settings()
         config.endpoint_list()
@@ -272,7 +277,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
 def _source(loc: tuple[int | str, ...], path: Path | None, options: Mapping[str, Any]) -> str:
     name = str(loc[0])
     given = name in options
-    if name == "endpoints" and given:
+    if name in _ADDED and given:
         given = len(loc) > 1 and loc[1] in options[name]
     return "options" if path is None or given else str(path)
 

@@ -104,6 +104,19 @@ def test_endpoints_of_the_options_are_added_to_the_files(load: Any) -> None:
     }
 
 
+# --- recordings -----------------------------------------------------------------------------
+
+
+def test_a_folder_given_as_an_option_leaves_the_rest_of_the_files_record_in_force(
+    load: Any,
+) -> None:
+    config = load(
+        'record = {directory = "a", redact = true, vllm = "0.32"}', record={"directory": "b"}
+    )
+    record = config.record
+    assert (record.directory, record.redact, record.vllm) == (Path("b"), True, "0.32")
+
+
 # --- credentials ----------------------------------------------------------------------------
 
 

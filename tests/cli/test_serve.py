@@ -155,6 +155,7 @@ def test_a_taken_port_is_named(run_bidi: Run) -> None:
         (["--endpoint", "v=ws://h:1", "--model", "."], "--model is for an image"),
         (["--endpoint", "v=ws://h:1", "--env", "A=1"], "--env is for an image"),
         (["--endpoint", "v=ws://h:1", "--gpus", "all"], "--gpus is for an image"),
+        (["--endpoint", "v=ws://h:1", "--redact"], "--redact: nothing is recorded; give --record"),
     ],
 )
 def test_a_bad_option_is_named_with_what_is_expected(
@@ -165,6 +166,42 @@ def test_a_bad_option_is_named_with_what_is_expected(
     assert ended.returncode == 2
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [([], "recs"), (["--workers=2"], "recs"), (["--record={}/others"], "others")],
+)
+async def test_redact_leaves_payloads_out_of_what_the_file_records(
+    start_bidi: Start,
+    read_exports: Exports,
+    environment: dict[str, str],
+    tmp_path: Path,
+    options: list[str],
+    folder: str,
+) -> None:
+    config = tmp_path / "rec.toml"
+    given = [option.format(tmp_path) for option in options]
+    async with EchoContainer(port=0) as container:
+        config.write_text(
+            f"port = 0\nendpoints.echo.url = '{container.url}'\n"
+            f"[record]\ndirectory = '{tmp_path}/recs'\nvllm = '0.32'\n"
+        )
+        serving = start_bidi("serve", "--config", config, "--redact", *given)
+        exports = read_exports(await in_thread(lambda: read_until_ready(serving)))
+        client = await run_async(
+            [sys.executable, "-c", SDK_CLIENT, "said in private"], {**environment, **exports}
+        )
+        serving.send_signal(signal.SIGTERM)
+        await in_thread(lambda: serving.wait(timeout=30))
+    (recording,) = (tmp_path / folder).glob("*.jsonl")
+    text = recording.read_text("utf-8")
+
+    assert client.stdout == "said in private\n", client.stderr
+    assert "said in private" not in text
+    assert '"size":15' in text
+    assert '"redacted":["payloads"]' in text
+    assert '"vllm":"0.32"' in text
 
 
 async def run_async(
