@@ -17,6 +17,7 @@ from emulator.hosting.docker import DockerError
 from emulator.hosting.hosted import ImageRun
 from emulator.hosting.image import UnfitImage
 from emulator.hosting.image_run import read_environment
+from emulator.recordings.files import check_folder
 from emulator.serve import run_here
 from emulator.taps.plan import Plan
 from emulator.transport.identity import load_identity
@@ -195,6 +196,8 @@ def serve(
     if workers > 1 and (images or control_port is not None):
         _fail("--image and --control-port go with one worker", USAGE)
     try:
+        if settings.record is not None:
+            check_folder(settings.record.directory)
         if workers > 1:
             from emulator.workers import run_workers
 

@@ -13,7 +13,14 @@ import typer
 from emulator.config import DEFAULT_PORT, ConfigError, load_config
 from emulator.emulator import PortTaken
 from emulator.recordings.compare import IGNORED, MODES, Mode
-from emulator.recordings.files import SUFFIX, Recording, RecordingError, read_recording, within
+from emulator.recordings.files import (
+    SUFFIX,
+    Recording,
+    RecordingError,
+    check_folder,
+    read_recording,
+    within,
+)
 from emulator.recordings.files import write_recording as write
 from emulator.recordings.format import Provenance
 from emulator.recordings.har import from_har, to_har
@@ -88,6 +95,7 @@ def record(
                 "record": settings,
             }
         )
+        check_folder(directory)
         status = run_here(config)
     except (ConfigError, ValueError) as error:
         _fail(error, USAGE)

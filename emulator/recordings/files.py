@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,22 @@ class Recording:
             if isinstance(event, Opening) and event.type != "accepted":
                 return event
         return None
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder for recordings where it is missing, and try that a file can be made in it.
+
+    Raises:
+        OSError: it cannot be used; says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=PARTIAL):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{folder}: no recording can be written there: {error.strerror}; choose another folder"
+        ) from error
 
 
 def within(given: Iterable[Path]) -> list[Path]:

@@ -168,6 +168,40 @@ def test_a_bad_option_is_named_with_what_is_expected(
     assert "Traceback" not in ended.stderr
 
 
+def test_a_folder_for_recordings_is_made_at_the_start(start_bidi: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "recs"
+
+    read_until_ready(
+        start_bidi(
+            *("serve", "--endpoint", "echo=ws://127.0.0.1:9", "--port", 0, "--record", folder)
+        )
+    )
+
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+@pytest.mark.parametrize(
+    ("folder", "why"), [("file", "File exists"), ("file/below", "Not a directory")]
+)
+def test_a_folder_where_no_recording_can_be_written_is_named_at_the_start(
+    run_bidi: Run, tmp_path: Path, folder: str, why: str, options: list[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    ended = run_bidi(
+        *("serve", "--endpoint", "echo=ws://127.0.0.1:9", "--port", 0),
+        *("--record", tmp_path / folder, *options),
+    )
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"error: {tmp_path / folder}: no recording can be written there: {why}; choose another "
+        "folder\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "folder"),
     [([], "recs"), (["--workers=2"], "recs"), (["--record={}/others"], "others")],

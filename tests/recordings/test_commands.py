@@ -172,6 +172,14 @@ async def test_the_page_s_record_writes_a_session_and_stops_at_a_signal(
     assert "recorded" in log.decode()
 
 
+async def test_a_folder_where_nothing_can_be_recorded_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = await run("record", "--endpoint", "a=ws://h", "--to", tmp_path / "file", "--port", 0)
+
+    assert result.exit_code == 1
+    assert f"error: {tmp_path}/file: no recording can be written there" in result.output
+
+
 async def test_a_difference_is_shown_and_fails(tmp_path: Path, echo: EchoContainer) -> None:
     made = written(tmp_path, part("client", "one"), part("container", "two"), ended())
     result = await run("replay", made, "--to", echo.url, *FAST)
