@@ -222,12 +222,44 @@ def test_the_schema_knows_every_layer_and_forbids_what_it_does_not_know() -> Non
         ("/a?api_key=abc&x=1", "/a?api_key=REDACTED&x=1", True),
         ("/a?x=1&X-Amz-Security-Token=abc", "/a?x=1&X-Amz-Security-Token=REDACTED", True),
         ("/a?X-Amz-Signature=0f", "/a?X-Amz-Signature=REDACTED", True),
+        ("/a?auth[code]=abc", "/a?auth[code]=REDACTED", True),
+        ("/a?%73ig=abc", "/a?%73ig=REDACTED", True),
+        ("/a?x=1;pwd=a;bc&y=2", "/a?x=1;pwd=REDACTED&y=2", True),
+        ("/a?next=/b?token=abc&y=2", "/a?next=/b?token=REDACTED&y=2", True),
+        ("/a?next=%2Fb%3Ftoken%3Dabc&y=2", "/a?next=%2Fb%3Ftoken%3DREDACTED&y=2", True),
+        ("/a?jwt=abc==", "/a?jwt=REDACTED", True),
+        ("/a?q=eyJhbGci.eyJzdWIi.c2ln&y=2", "/a?q=REDACTED&y=2", True),
+        ("/a?eyJhbGci.eyJzdWIi.c2ln", "/a?REDACTED", True),
+        ("/a?token=&y=2", "/a?token=&y=2", False),
     ],
 )
 def test_query_values_that_look_like_secrets_are_left_out(
     path: str, shown: str, hidden: bool
 ) -> None:
     assert hide_secrets(path) == (shown, hidden)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("jwt", "sig", "pwd", "pass", "passwd", "password", "passphrase", "passcode", "code"),
+        *("bearer", "PASS", "db_pass", "userSig", "x-sig", "sig2", "JSESSIONID", "sid", "otp"),
+        *("access_code", "access_token", "client_secret", "credential", "idToken"),
+    ],
+)
+def test_the_names_that_secrets_go_by_are_known(name: str) -> None:
+    assert hide_secrets(f"/a?x=1&{name}=abc") == (f"/a?x=1&{name}=REDACTED", True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model", "lang", "language_code", "country-code", "codec", "encoding", "compass"),
+        *("passage", "spin", "sidebar", "session", "status"),
+    ],
+)
+def test_names_that_only_resemble_those_of_secrets_keep_their_values(name: str) -> None:
+    assert hide_secrets(f"/a?{name}=abc") == (f"/a?{name}=abc", False)
 
 
 def test_a_client_is_named_without_its_machine() -> None:
