@@ -23,7 +23,8 @@ from emulator.recordings.files import (
 )
 from emulator.recordings.files import write_recording as write
 from emulator.recordings.format import Provenance
-from emulator.recordings.har import from_har, to_har
+from emulator.recordings.har import to_har
+from emulator.recordings.har_import import from_har
 from emulator.recordings.play import Pace, play
 from emulator.recordings.playback import Playback
 from emulator.recordings.report import outcome_lines, played_lines

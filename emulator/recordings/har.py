@@ -1,39 +1,32 @@
-"""Recordings to and from HAR 1.2, with Chrome's `_webSocketMessages`.
+"""Recordings to HAR 1.2, with Chrome's `_webSocketMessages`; `har_import` is the way back.
 
-HAR knows whole messages only: fragments are joined, pings and pongs are left out.
+HAR knows whole messages only: fragments are joined, pings and pongs are left out. Its times are the
+wall's: a recording's are divided by its `time_scale` on the way out, and multiplied on the way in.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import dataclasses
 import datetime
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from emulator.contract.opening import CONTAINER_PATH
+from emulator.contract.endings import ABNORMAL, NO_STATUS
 from emulator.recordings.files import Recording, RecordingError
-from emulator.recordings.format import (
-    Control,
-    End,
-    Event,
-    FrameEvent,
-    Header,
-    Provenance,
-    Sender,
-    carried,
-)
-from emulator.recordings.redaction import hide_secrets, made_with
+from emulator.recordings.format import Control, Header, Opening
+from emulator.recordings.redaction import made_with
 from emulator.recordings.script import Assembly, Said, script_of
 
 TEXT, BINARY, CLOSE = 1, 2, 8
+# Seconds since 1970 of the year 10,000: what is later is in other units.
+LATEST = 253_402_300_800
 
 _header: TypeAdapter[Header] = TypeAdapter(Header)
+_UPGRADED = Opening(ms=0, sender="emulator", type="Switching Protocols", status=101)
 
 
 def to_har(recording: Recording) -> str:
@@ -48,10 +41,12 @@ def to_har(recording: Recording) -> str:
     messages = [
         *_messages(recording.path, script.client, "send", start),
         *_messages(recording.path, script.container, "receive", start),
+        *_closes(recording, start),
     ]
     messages.sort(key=lambda message: message["time"])
-    total = recording.events[-1].ms if recording.events else 0.0
-    address = urlsplit(header.target)
+    total = recording.events[-1].ms / header.time_scale if recording.events else 0.0
+    refusal = recording.refusal or _UPGRADED
+    address = split_address(header.target, f"{recording.path}: its target")
     url = f"{address.scheme or 'ws'}://{address.netloc or 'container'}{header.path}"
     document = {
         "log": {
@@ -73,12 +68,16 @@ def to_har(recording: Recording) -> str:
                         "bodySize": -1,
                     },
                     "response": {
-                        "status": 101,
-                        "statusText": "Switching Protocols",
+                        "status": refusal.status,
+                        "statusText": refusal.type,
                         "httpVersion": "HTTP/1.1",
                         "headers": [],
                         "cookies": [],
-                        "content": {"size": 0, "mimeType": "x-unknown"},
+                        "content": {
+                            "size": len(refusal.text.encode()),
+                            "mimeType": "text/plain" if refusal.text else "x-unknown",
+                            "text": refusal.text,
+                        },
                         "redirectURL": "",
                         "headersSize": -1,
                         "bodySize": -1,
@@ -94,52 +93,21 @@ def to_har(recording: Recording) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
-def from_har(
-    path: Path, *, provenance: Provenance | None = None, entry: int | None = None
-) -> tuple[Header, tuple[Event, ...]]:
-    """Read a WebSocket session out of a HAR file. Its HTTP headers are not taken over.
-
-    Args:
-        provenance: what answered; a HAR of `to_har` knows.
-        entry: the number of the WebSocket session in the file, from 1, where it holds several.
+def split_address(text: str, where: str) -> SplitResult:
+    """Take an address apart.
 
     Raises:
-        RecordingError: the file is no HAR, or holds no such session; says what is expected.
+        RecordingError: it is none; `where` says whose.
     """
-    found = _websockets(path)
-    if entry is None and len(found) > 1:
-        raise RecordingError(
-            f"{path}: holds {len(found)} WebSocket sessions; give --entry 1 to {len(found)}"
-        )
-    number = entry or 1
-    if not 1 <= number <= len(found):
-        raise RecordingError(
-            f"{path}: holds {len(found)} WebSocket sessions (entries with _webSocketMessages); "
-            f"there is no number {number}"
-        )
-    chosen = found[number - 1]
-    where = f"{path}: WebSocket session {number}"
-    header = _header_of(chosen, provenance, where)
-    messages = chosen["_webSocketMessages"]
-    if not messages:
-        raise RecordingError(f"{where}: holds no messages, so there is nothing to play")
-    times = [message.get("time") for message in messages]
-    if not all(isinstance(time, int | float) for time in times):
-        raise RecordingError(f"{where}: a message has no time; expected seconds since 1970")
-    start = min(times)
-    events: list[Event] = []
-    for index, message in enumerate(messages, 1):
-        ms = round((message["time"] - start) * 1000, 3)
-        event = _event(message, ms, f"{where}: message {index}")
-        if event is not None:
-            events.append(event)
-    if not events:
-        raise RecordingError(f"{where}: holds no text and no binary message; nothing to play")
-    by: Sender = "client"
-    if isinstance(events[-1], Control):
-        by = events[-1].sender
-    events.append(End(ms=events[-1].ms, sender=by, type="clean"))
-    return header, tuple(events)
+    try:
+        return urlsplit(text)
+    except ValueError as error:
+        raise RecordingError(f"{where} is no address: {error}") from error
+
+
+def is_told(code: int | None) -> bool:
+    """Whether a close code is one that a Close frame can have (RFC 6455 7.4)."""
+    return code is not None and 1000 <= code <= 4999 and code not in (NO_STATUS, ABNORMAL)
 
 
 def _messages(path: Path, said: tuple[Said, ...], kind: str, start: float) -> list[dict[str, Any]]:
@@ -168,66 +136,25 @@ def _messages(path: Path, said: tuple[Said, ...], kind: str, start: float) -> li
     return messages
 
 
-def _websockets(path: Path) -> list[dict[str, Any]]:
-    try:
-        document = json.loads(path.read_bytes())
-        entries = document["log"]["entries"]
-        return [entry for entry in entries if isinstance(entry.get("_webSocketMessages"), list)]
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordingError(
-            f"{path}: is no HAR file; expected JSON with log.entries, as Chrome exports it"
-        ) from error
+def _closes(recording: Recording, start: float) -> list[dict[str, Any]]:
+    """The Close frames; a connection that was lost had none."""
+    return [
+        {
+            "type": "receive" if event.sender == "container" else "send",
+            "time": start + event.ms / 1000 / recording.header.time_scale,
+            "opcode": CLOSE,
+            "data": base64.b64encode(_close_payload(event)).decode(),
+        }
+        for event in recording.events
+        if isinstance(event, Control) and event.type == "CLOSE" and event.code != ABNORMAL
+    ]
 
 
-def _header_of(entry: dict[str, Any], provenance: Provenance | None, where: str) -> Header:
-    if "_recording" in entry:
-        try:
-            header = _header.validate_python(entry["_recording"])
-        except ValidationError as error:
-            raise RecordingError(f"{where}: its _recording is no recording's header") from error
-        return header if provenance is None else dataclasses.replace(header, provenance=provenance)
-    if provenance is None:
-        raise RecordingError(
-            f"{where}: does not tell what answered; give --provenance 'real service', "
-            "'real engine', 'stand-in' or 'scripted'"
-        )
-    parts = urlsplit(str(entry.get("request", {}).get("url", "")))
-    query = f"?{parts.query}" if parts.query else ""
-    shown, hidden = hide_secrets(f"{parts.path or CONTAINER_PATH}{query}")
-    return Header(
-        provenance=provenance,
-        target=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "",
-        path=shown,
-        recorded=str(entry.get("startedDateTime", "")),
-        redacted=("query",) if hidden else (),
-        made_with=made_with(),
-    )
-
-
-def _event(message: dict[str, Any], ms: float, where: str) -> Event | None:
-    senders: dict[object, Sender] = {"send": "client", "receive": "container"}
-    sender = senders.get(message.get("type"))
-    data = message.get("data")
-    if sender is None or not isinstance(data, str):
-        if message.get("type") == "error":
-            return None
-        raise RecordingError(f"{where}: expected type send or receive, and data")
-    match message.get("opcode"):
-        case 1:
-            return FrameEvent(ms=ms, sender=sender, type="TEXT", fin=True, text=data)
-        case 2:
-            try:
-                payload = base64.b64decode(data, validate=True)
-            except binascii.Error as error:
-                raise RecordingError(f"{where}: its data is no base64: {error}") from error
-            fields = carried(payload, textual=False)
-            return FrameEvent(ms=ms, sender=sender, type="BINARY", fin=True, **fields)
-        case 8:
-            return Control(ms=ms, sender=sender, type="CLOSE", code=1005)
-        case _:
-            return None
+def _close_payload(close: Control) -> bytes:
+    """RFC 6455 5.5.1."""
+    if close.code is None or not is_told(close.code):
+        return b""
+    return close.code.to_bytes(2) + close.text.encode()
 
 
 def _epoch(recorded: str) -> float:
@@ -237,7 +164,8 @@ def _epoch(recorded: str) -> float:
         return 0.0
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=datetime.UTC)
-    return parsed.timestamp()
+    epoch = parsed.timestamp()
+    return epoch if 0 <= epoch < LATEST else 0.0
 
 
 def _iso(epoch: float) -> str:

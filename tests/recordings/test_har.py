@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulator.recordings.files import RecordingError, read_recording
-from emulator.recordings.format import End, FrameEvent, Header, PartEvent
-from emulator.recordings.har import from_har, to_har
+from emulator.recordings.files import Recording, RecordingError, read_recording
+from emulator.recordings.format import Control, End, FrameEvent, Header, PartEvent
+from emulator.recordings.har import to_har
+from emulator.recordings.har_import import from_har
 from emulator.recordings.script import script_of
-from tests.recordings.made import ended, part, recording
+from tests.recordings.made import HEADER, ended, part, recording
 from tests.recordings.make_sessions import SESSIONS
 
 CHROME = {
@@ -50,7 +53,6 @@ def test_a_session_of_chrome_s_becomes_a_recording(tmp_path: Path) -> None:
     assert events == (
         FrameEvent(ms=0, sender="client", type="TEXT", fin=True, text="hello"),
         FrameEvent(ms=250, sender="container", type="BINARY", fin=True, base64="AP8="),
-        End(ms=250, sender="client", type="clean"),
     )
     assert (header.provenance, header.target) == ("real engine", "ws://model:8080")
     assert (header.path, header.redacted) == ("/talk?token=REDACTED", ("query",))
@@ -118,8 +120,97 @@ def test_text_that_is_no_utf_8_and_redacted_payloads_are_refused() -> None:
         to_har(recording(redacted, ended()))
 
 
-def entry_with(*messages: object) -> dict[str, Any]:
-    return {"log": {"entries": [{"_webSocketMessages": list(messages)}]}}
+def test_an_address_that_is_none_is_named() -> None:
+    made = recording(part("client", "a"), header=Header(provenance="scripted", target="ws://[x"))
+
+    with pytest.raises(RecordingError, match=r"made\.jsonl: its target is no address: Invalid"):
+        to_har(made)
+
+
+def there_and_back(folder: Path, before: Recording) -> Recording:
+    header, events = from_har(file(folder, to_har(before)))
+    return recording(*events, header=header)
+
+
+def test_har_has_the_wall_s_times_and_gives_the_recording_s_back(tmp_path: Path) -> None:
+    fast = dataclasses.replace(HEADER, time_scale=60.0, recorded="2026-01-01T00:00:00.000Z")
+    before = recording(part("client", "a"), part("container", "b", ms=120_000.0), header=fast)
+    entry = json.loads(to_har(before))["log"]["entries"][0]
+    after = there_and_back(tmp_path, before)
+
+    assert [m["time"] for m in entry["_webSocketMessages"]] == [1767225600.0, 1767225602.0]
+    assert entry["time"] == 2000.0
+    assert after.header == fast
+    assert [event.ms for event in after.events] == [0.0, 120_000.0]
+    assert script_of(after).container[0].seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "finish"),
+    [
+        ("close-1000", ("container", 1000, "")),
+        ("close-1011", ("container", 1011, "engine died")),
+        ("connection-lost", (None, None, "")),
+        ("errors", ("client", None, "")),
+    ],
+)
+def test_the_end_comes_back_as_the_close_frame_that_it_was_and_is_not_made_up(
+    name: str, finish: tuple[object, ...], tmp_path: Path
+) -> None:
+    after = there_and_back(tmp_path, read_recording(SESSIONS / f"{name}.jsonl"))
+    found = script_of(after).finish
+
+    assert (found.by, found.code, found.reason) == finish
+    assert (after.end is None) == (name == "connection-lost")
+
+
+@pytest.mark.parametrize("data", ["", "A/M=?", "AAA=", "bye"])
+def test_a_close_frame_that_does_not_tell_its_code_has_none(tmp_path: Path, data: str) -> None:
+    document = entry_with(message(), message(data, kind="receive", time=2, opcode=8))
+    _, events = from_har(file(tmp_path, document), provenance="scripted")
+
+    assert events[1:] == (
+        Control(ms=1000, sender="container", type="CLOSE", code=1005),
+        End(ms=1000, sender="container", type="clean"),
+    )
+
+
+def test_messages_are_played_in_the_order_of_their_times(tmp_path: Path) -> None:
+    document = entry_with(message("b", time=3), message("c", time=4), message("a", time=2.5))
+    _, events = from_har(file(tmp_path, document), provenance="scripted")
+
+    assert [(e.ms, e.text) for e in events if isinstance(e, FrameEvent)] == [
+        (0, "a"),
+        (500, "b"),
+        (1500, "c"),
+    ]
+
+
+def test_a_refusal_is_one_in_har_too_and_comes_back(tmp_path: Path) -> None:
+    before = read_recording(SESSIONS / "refused.jsonl")
+    response = json.loads(to_har(before))["log"]["entries"][0]["response"]
+    after = there_and_back(tmp_path, before)
+
+    assert (response["status"], response["statusText"]) == (424, "ModelError")
+    assert (after.header, after.refusal) == (before.header, before.refusal)
+    assert after.end == End(ms=0, sender="emulator", type="refused")
+
+
+def test_a_password_in_an_address_is_not_taken_over(tmp_path: Path) -> None:
+    document = entry_with(message(), request={"url": "ws://me:hidden@model:8080/talk"})
+    header, _ = from_har(file(tmp_path, document), provenance="scripted")
+
+    assert header.target == "ws://model:8080"
+
+
+def entry_with(*messages: object, **more: object) -> dict[str, Any]:
+    return {"log": {"entries": [{"_webSocketMessages": list(messages), **more}]}}
+
+
+def message(
+    data: str = "", *, kind: str = "send", time: float = 1, opcode: int = 1
+) -> dict[str, Any]:
+    return {"type": kind, "time": time, "opcode": opcode, "data": data}
 
 
 @pytest.mark.parametrize(
@@ -129,13 +220,35 @@ def entry_with(*messages: object) -> dict[str, Any]:
         ({"log": {}}, "is no HAR file"),
         ({"log": {"entries": []}}, "there is no number 1"),
         (entry_with(), "holds no messages"),
-        (entry_with({"type": "send", "opcode": 1, "data": ""}), "a message has no time"),
+        (
+            entry_with({"type": "send", "opcode": 1, "data": ""}),
+            "message 1: has no time; expected seconds",
+        ),
         (entry_with({"type": "?", "time": 1, "data": ""}), "message 1: expected type send"),
         (
             entry_with({"type": "send", "time": 1, "opcode": 2, "data": "?"}),
             "message 1: its data is no base64",
         ),
         (entry_with({"type": "send", "time": 1, "opcode": 9, "data": ""}), "nothing to play"),
+        (entry_with(message(opcode=8)), "nothing to play"),
+        (entry_with(message(), 5), "session 1: message 2: is no object"),
+        (entry_with(message(), message(time=math.nan)), "session 1: message 2: has no time"),
+        (entry_with(message(time=1767225600000)), "message 1: has no time; expected seconds"),
+        (entry_with({**message(), "time": True}), "message 1: has no time"),
+        (entry_with({**message(), "type": ["send"]}), "message 1: expected type send"),
+        (entry_with({**message(), "data": None}), "message 1: data: is no text"),
+        (
+            entry_with(message("caf\u00e9 \ud83c")),
+            "message 1: data: character 6 is half of a surrogate pair",
+        ),
+        (entry_with(message("caf\u00e9", opcode=2)), "message 1: its data is no base64"),
+        (entry_with(message(), request=None), "session 1: request: is no object"),
+        (entry_with(message(), request={"url": 5}), "session 1: request.url: is no text"),
+        (entry_with(message(), request={"url": "ws://[x"}), "request.url is no address: Invalid"),
+        (entry_with(message(), startedDateTime={}), "session 1: startedDateTime: is no text"),
+        (entry_with(response=None), "session 1: response: is no object"),
+        (entry_with(response={"status": 101}), "holds no messages, so there is nothing to play"),
+        ("[" * 100_000, "is no HAR file"),
         (
             {"log": {"entries": entry_with({})["log"]["entries"] * 2}},
             "holds 2 WebSocket sessions; give --entry 1 to 2",
