@@ -87,7 +87,7 @@ class Emulator:
         settings = self.config.contract_settings()
         hosted = Endpoints(self.config.endpoint_list())
         self._monitor = Monitor(hosted, settings, clock, self.config.health, self.config.ping)
-        self.faults = Faults(plans)
+        self.faults = Faults(plans, self.config.endpoints)
         self._invocations = Invocations(
             settings=settings,
             endpoints=hosted,

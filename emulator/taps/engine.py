@@ -8,7 +8,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,9 +93,16 @@ class Faults(Tap):
     The same plans, seeds and order of invocations make the same run: each rule draws its chances
     for each session from the plan's seed, the rule's place and the session's, and from nothing
     else, so that sessions side by side do not change each other's.
+
+    Args:
+        plans: in force from the start.
+        endpoints: names of those that there are; a rule for another one is told of in the log.
     """
 
-    def __init__(self, plans: Sequence[Plan] = ()) -> None:
+    def __init__(
+        self, plans: Sequence[Plan] = (), endpoints: Collection[str] | None = None
+    ) -> None:
+        self._endpoints = endpoints
         self._active: list[_Active] = []
         self._at: dict[Point | None, tuple[_Active, ...]] = {}
         self._watched: dict[str, _Watched] = {}
@@ -124,9 +131,22 @@ class Faults(Tap):
             raise ValueError(f"a plan named {plan.name!r} is in force already; remove it first")
         self._plans[plan.name] = plan
         added = [_Active(rule, plan, number) for number, rule in enumerate(plan.rules)]
+        for active in added:
+            self._warn_of_unknown_endpoint(active)
         self._set_active([*self._active, *added])
         for session in self._open.values():
             self._enter(session, added)
+
+    def _warn_of_unknown_endpoint(self, active: _Active) -> None:
+        endpoint = active.rule.when.endpoint
+        if self._endpoints is None or endpoint is None or endpoint in self._endpoints:
+            return
+        logger.warning(
+            "%s never acts: there is no endpoint %r, there are: %s",
+            active,
+            endpoint,
+            ", ".join(sorted(self._endpoints)) or "none",
+        )
 
     def remove(self, name: str) -> None:
         """Take a plan out of force. What it holds goes on; not a byte is lost.

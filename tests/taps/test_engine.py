@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from emulator import Emulator
 from emulator.contract.errors import Refused, StreamError
 from emulator.contract.frames import Frame, Opcode
 from emulator.contract.outputs import CloseContainer
@@ -12,6 +13,7 @@ from emulator.taps.faults.duplicate import Duplicate
 from emulator.taps.faults.inject_error import InjectError
 from emulator.taps.faults.kill_container import KillContainer
 from emulator.taps.faults.replace import Replace
+from emulator.taps.plan import Plan
 from emulator.taps.tap import Item
 from tests.taps.crossings import REFUSE, REFUSE_REFUSAL, numbered, payloads
 from tests.taps.stage import Stage, part, rule, text
@@ -138,6 +140,19 @@ async def test_a_rule_concerns_its_endpoint_and_variant_alone() -> None:
     assert await numbered(stage, 1, "a") == []
     assert await numbered(stage, 1, "b") == ["0"]
     assert await numbered(stage, 1, "c") == ["0"]
+
+
+def test_a_rule_for_an_endpoint_that_is_not_there_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    emulator = Emulator({"voxtral": "ws://127.0.0.1:9"})
+    known, unknown = rule(Drop(), endpoint="voxtral"), rule(Drop(), endpoint="nope")
+    emulator.faults.add(Plan("mine", (rule(Drop()), known, unknown)))
+
+    [record] = [each for each in caplog.records if each.name == "bidi.faults"]
+    assert record.getMessage() == (
+        "plan 'mine', rules[2] (drop) never acts: there is no endpoint 'nope', there are: voxtral"
+    )
 
 
 async def test_so_many_sessions_are_met_and_those_of_other_endpoints_do_not_count() -> None:
