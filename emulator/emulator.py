@@ -104,6 +104,7 @@ class Emulator:
         self._hurry = asyncio.Event()
         self._stopping = asyncio.Event()
         self._connections: set[asyncio.StreamWriter] = set()
+        self._served = 0
         self._serving: asyncio.Task[None] | None = None
         self._address: tuple[str, int] | None = listener.getsockname()[:2] if listener else None
 
@@ -266,14 +267,15 @@ class Emulator:
                     while await reader.read(READ_SIZE):
                         pass
             elif isinstance(tls, ssl.SSLObject) and tls.selected_alpn_protocol() == "h2":
-                await Connection(
+                connection = Connection(
                     reader,
                     writer,
                     self._http2,
                     self._invocations.serve,
                     self._stopping,
                     self._clock.unscaled,
-                ).run()
+                )
+                await self._serve(connection)
             else:
                 await refuse_http1(reader, writer)
         except Exception:
@@ -282,6 +284,16 @@ class Emulator:
             writer.transport.abort()
         finally:
             self._connections.discard(writer)
+
+    async def _serve(self, connection: Connection) -> None:
+        if self._served >= self._http2.max_connections:
+            await connection.refuse(f"{self._served} connections are open (http2.max_connections)")
+            return
+        self._served += 1
+        try:
+            await connection.run()
+        finally:
+            self._served -= 1
 
 
 def listen(host: str, port: int) -> socket.socket:

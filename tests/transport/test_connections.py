@@ -7,16 +7,18 @@ import contextlib
 import logging
 import ssl
 import zlib
+from pathlib import Path
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 from websockets.frames import Close
 
 from emulator import Emulator, ManualClock
 from emulator.transport.http2.connection import Connection
-from tests.transport.lean_client import LIMIT_SECONDS, LeanClient
+from tests.transport.lean_client import LIMIT_SECONDS, LeanClient, Lost
 from tests.transport.world import world
 
 
@@ -154,6 +156,40 @@ async def test_one_stream_too_many_is_refused_and_the_others_go_on() -> None:
         assert third.reset == ErrorCodes.REFUSED_STREAM
         await w.exchange(first)
         await w.exchange(second)
+
+
+@pytest.mark.clause("K5")
+async def test_a_connection_too_many_is_ended_with_goaway_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with world(http2={"max_connections": 2}) as w:
+        sibling = await w.client.open()
+        await w.exchange(sibling)
+        async with LeanClient(w.emulator.url, w.emulator.ca) as second:
+            async with LeanClient(w.emulator.url, w.emulator.ca) as third:
+                await third.until(lambda: third.lost)
+                assert third.goaway == ErrorCodes.ENHANCE_YOUR_CALM
+            (line,) = [m for m in caplog.messages if "max_connections" in m]
+            assert line.endswith(
+                "connection ended with GOAWAY: 2 connections are open (http2.max_connections)"
+            )
+            await w.exchange(sibling)
+            await w.exchange(await second.open())
+
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not await is_served(w.emulator.url, w.emulator.ca):
+                pass
+        await w.exchange(sibling)
+
+
+async def is_served(url: str, ca: Path) -> bool:
+    """Whether a new connection is taken."""
+    async with LeanClient(url, ca) as client:
+        try:
+            await client.ping()
+        except (Lost, ProtocolError):  # GOAWAY may have come before the ping was sent.
+            return False
+    return True
 
 
 async def test_a_flood_of_pings_ends_its_connection(caplog: pytest.LogCaptureFixture) -> None:

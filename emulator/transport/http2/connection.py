@@ -97,6 +97,16 @@ class Connection:
             )
             await self._close()
 
+    async def refuse(self, why: str) -> None:
+        """Take no request: end the connection with GOAWAY ENHANCE_YOUR_CALM.
+
+        Args:
+            why: for the client and the log.
+        """
+        self._start()
+        self._end(ErrorCodes.ENHANCE_YOUR_CALM, why)
+        await self._close()
+
     def _start(self) -> None:
         self._h2.initiate_connection()
         self._sender.credit(self._settings.connection_window - 65_535)

@@ -11,6 +11,7 @@ _WHOLE = {
     # SETTINGS cannot make it smaller than the protocol's own.
     "connection_window": (65_535, _LARGEST_WINDOW, "bytes, RFC 9113 6.9.2"),
     "max_frame_size": (16_384, 2**24 - 1, "bytes, RFC 9113 6.5.2"),
+    "max_connections": (1, 2**31 - 1, "connections"),
     "max_streams": (1, 2**31 - 1, "RFC 9113 5.1.2"),
     "max_header_list": (1, 2**32 - 1, "bytes, RFC 9113 6.5.2"),
     "max_continuations": (1, 1_000_000, "frames"),
@@ -22,7 +23,7 @@ _RATES = ("resets_per_second", "control_frames_per_second", "empty_frames_per_se
 
 @dataclass(frozen=True, slots=True)
 class Http2Settings:
-    """Limits of a connection and its streams; sizes in bytes.
+    """Limits of connections and their streams; sizes in bytes.
 
     Args:
         stream_window: what a client may send on one stream before the session has taken it. It
@@ -30,6 +31,7 @@ class Http2Settings:
         connection_window: the same for the connection. It is credited on arrival, so that a
             stalled session never closes it for its siblings.
         max_frame_size: largest frame accepted (RFC 9113 4.2).
+        max_connections: at once, for each worker (K5).
         max_streams: sessions at once on one connection (RFC 9113 5.1.2).
         max_header_list: of one request (RFC 9113 6.5.2).
         max_continuations: CONTINUATION frames of one header block (RFC 9113 6.10).
@@ -51,6 +53,7 @@ class Http2Settings:
     stream_window: int = 1024 * 1024
     connection_window: int = 16 * 1024 * 1024
     max_frame_size: int = 64 * 1024
+    max_connections: int = 10_000
     max_streams: int = 1000
     max_header_list: int = 64 * 1024
     max_continuations: int = 64

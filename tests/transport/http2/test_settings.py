@@ -21,6 +21,7 @@ RANGES = {
     "stream_window": (1, LARGEST),
     "connection_window": (65_535, LARGEST),
     "max_frame_size": (16_384, 2**24 - 1),
+    "max_connections": (1, LARGEST),
     "max_streams": (1, LARGEST),
     "max_header_list": (1, 2**32 - 1),
     "max_continuations": (1, 1_000_000),
