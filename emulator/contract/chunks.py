@@ -25,6 +25,8 @@ _DATE, _SIGNATURE = ":date", ":chunk-signature"
 _HEADERS = {_DATE, _SIGNATURE}
 # The signed bytes of the date are this and its eight: name and type are always the same.
 _DATE_HEADER = encode_headers({_DATE: Timestamp(0)})[:-8]
+# All headers of a signed message, encoded.
+SIGNED_HEADER_BYTES = len(encode_headers({_DATE: Timestamp(0), _SIGNATURE: bytes(32)}))
 _ALGORITHM = "AWS4-HMAC-SHA256-PAYLOAD"
 _REMEMBERED = 1024
 

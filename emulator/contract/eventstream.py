@@ -39,6 +39,8 @@ from emulator.contract.eventstream_headers import (
 )
 
 __all__ = [
+    "LARGEST_MESSAGE",
+    "MESSAGE_OVERHEAD",
     "Decoder",
     "DuplicateHeader",
     "EventStreamError",
@@ -67,7 +69,9 @@ __all__ = [
 _PRELUDE = struct.Struct(">III")
 _LENGTHS = struct.Struct(">II")
 _CRC = struct.Struct(">I")
-_OVERHEAD = _PRELUDE.size + _CRC.size
+# Of a message, in bytes: all that its length can say, and what is neither headers nor payload.
+LARGEST_MESSAGE = 2**32 - 1
+MESSAGE_OVERHEAD = _PRELUDE.size + _CRC.size
 # Headers of up to so many bytes are worth remembering; those of an event have 130.
 _LONGEST_KNOWN = 256
 
@@ -105,7 +109,7 @@ def encode_message(headers: bytes, payload: bytes, limits: Limits = DEFAULT_LIMI
         raise PayloadTooLong(
             f"the payload has {len(payload)} bytes, the limit is {limits.payload_bytes}"
         )
-    lengths = _LENGTHS.pack(_OVERHEAD + len(headers) + len(payload), len(headers))
+    lengths = _LENGTHS.pack(MESSAGE_OVERHEAD + len(headers) + len(payload), len(headers))
     prelude_crc = crc32(lengths)
     prelude = lengths + _CRC.pack(prelude_crc)
     # The checksum covers the prelude's too.
@@ -241,11 +245,12 @@ def _checked_prelude(
             f"the prelude's checksum is 0x{crc:08x}, its bytes make 0x{computed:08x}",
             offset=offset,
         )
-    payload_bytes = total - _OVERHEAD - header_bytes
+    payload_bytes = total - MESSAGE_OVERHEAD - header_bytes
     if payload_bytes < 0:
+        least = MESSAGE_OVERHEAD + header_bytes
         raise InvalidLength(
             f"the total length is {total} bytes, "
-            f"with {header_bytes} bytes of headers it is at least {_OVERHEAD + header_bytes}",
+            f"with {header_bytes} bytes of headers it is at least {least}",
             offset=offset,
         )
     if header_bytes > limits.header_bytes:

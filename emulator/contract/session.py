@@ -6,12 +6,14 @@ order. The driver owns the sockets and the clock, the session owns the rules.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from emulator.contract.chunks import ChunkChain, ChunkSignatureError, is_end
 from emulator.contract.endings import ABNORMAL, NO_STATUS, error_in_text_frame
 from emulator.contract.errors import StreamError
 from emulator.contract.eventstream import (
+    MESSAGE_OVERHEAD,
     Decoder,
     EventStreamError,
     Limits,
@@ -39,15 +41,14 @@ from emulator.contract.outputs import (
     SendFrame,
     SendPart,
 )
+from emulator.contract.rate import Bucket
 from emulator.contract.settings import ContractSettings
 
-# What an event adds to its payload at most, inside its signed message: headers, lengths, checksums.
-_EVENT_OVERHEAD = Limits().header_bytes + 16
 _LONGEST_DETAIL = 1000
 
 
 class Session:
-    """The rules of one open stream (F1-F7, K1-K3, E1-E7).
+    """The rules of one open stream (F1-F7, K1-K3, K5, E1-E7).
 
     Args:
         settings: the contract's numbers and choices.
@@ -70,8 +71,13 @@ class Session:
             limit=settings.missed_pongs,
             last_wait=settings.last_pong_wait,
         )
-        self._decoder = Decoder(Limits(payload_bytes=settings.event_bytes + _EVENT_OVERHEAD))
-        self._limits = Limits(payload_bytes=settings.event_bytes)
+        self._idle_since = now
+        rate = settings.events_per_second
+        self._rate = Bucket(rate, max(1.0, rate), now) if rate < math.inf else None
+        headers = settings.event_header_bytes
+        self._limits = Limits(header_bytes=headers, payload_bytes=settings.event_bytes)
+        event = MESSAGE_OVERHEAD + headers + settings.event_bytes
+        self._decoder = Decoder(Limits(header_bytes=headers, payload_bytes=event))
         self._to_frames = PartsToFrames(
             reassemble=settings.reassemble, message_bytes=settings.frame_bytes
         )
@@ -86,7 +92,11 @@ class Session:
         """When `receive_timeout` wants to be called; None once the session has ended."""
         if self.ending is not None:
             return None
-        return min(self._keepalive.deadline(), self._expires)
+        return min(self._keepalive.deadline(), self._expires, self._idle_until)
+
+    @property
+    def _idle_until(self) -> float:
+        return self._idle_since + self._settings.idle_seconds
 
     # From the client.
 
@@ -104,17 +114,21 @@ class Session:
         try:
             self._decoder.receive_data(data)
             while self.ending is None and (message := self._decoder.next_message()) is not None:
-                self._receive_chunk(message, utc, outputs)
+                self._receive_chunk(message, now, utc, outputs)
         except (EventStreamError, ChunkSignatureError, InvalidPart) as error:
             self._refuse_input(error, outputs)
         return outputs
 
-    def _receive_chunk(self, chunk: Message, utc: float, outputs: list[Output]) -> None:
+    def _receive_chunk(self, chunk: Message, now: float, utc: float, outputs: list[Output]) -> None:
         assert self._chain is not None
         payload = self._chain.verify(chunk, now=utc)
         if is_end(payload):
             self._half_close("closed its input", outputs)
             return
+        if self._rate is not None and not self._rate.take(now):
+            self._throttle(outputs)
+            return
+        self._idle_since = now
         part = part_from_message(self._event(payload))
         frame = self._to_frames.frame(part)
         self.parts_received += 1
@@ -136,6 +150,14 @@ class Session:
             ) from error
         except EventStreamError as error:
             raise InvalidPart(f"inside its signed message, {error}") from error
+
+    def resume_input(self, now: float) -> None:
+        """The client is read again, after nobody did: the container was slow, say.
+
+        What it sent meanwhile comes at once now, and is no burst of its own (K5).
+        """
+        if self._rate is not None:
+            self._rate.save(now)
 
     def receive_end(self, now: float) -> list[Output]:
         """END_STREAM on the request."""
@@ -195,6 +217,21 @@ class Session:
             outputs,
         )
 
+    def _throttle(self, outputs: list[Output]) -> None:
+        events = f"{self._settings.events_per_second:g}"
+        error = self._settings.event_rate_error
+        self._end_with_error(
+            Ending(
+                "emulator",
+                "K5",
+                f"the client sent more than {events} events a second (events_per_second)",
+                replace(error, message=error.message.replace("{events}", events)),
+                "put more into each event, and send them at the speed of the audio",
+            ),
+            CloseContainer(1001, "client sent too many events"),
+            outputs,
+        )
+
     # From the container.
 
     def receive_frame(self, frame: Frame, now: float) -> list[Output]:
@@ -209,6 +246,7 @@ class Session:
                 # F5. The answer itself is the WebSocket layer's (RFC 6455 5.5.2).
                 pass
             case _:
+                self._idle_since = now
                 self._receive_data_frame(frame, outputs)
         return outputs
 
@@ -302,6 +340,9 @@ class Session:
         if now >= self._expires:
             self._expire(outputs)
             return outputs
+        if now >= self._idle_until:
+            self._end_idle(outputs)
+            return outputs
         match self._keepalive.receive_timeout(now):
             case Ping(payload):
                 outputs.append(SendFrame(Frame(Opcode.PING, payload)))
@@ -342,6 +383,22 @@ class Session:
                 "open a new stream before that and carry on there",
             ),
             CloseContainer(1001, "stream reached its longest duration"),
+            outputs,
+        )
+
+    def _end_idle(self, outputs: list[Output]) -> None:
+        seconds = f"{self._settings.idle_seconds:g}"
+        error = self._settings.idle_error
+        self._end_with_error(
+            Ending(
+                "emulator",
+                "K5",
+                f"neither a part nor a frame passed for {seconds} s (idle_seconds)",
+                replace(error, message=error.message.replace("{seconds}", seconds)),
+                "send something in time, silence too; what a slow container has not taken or the "
+                "client has not read has not passed",
+            ),
+            CloseContainer(1001, "stream was idle"),
             outputs,
         )
 

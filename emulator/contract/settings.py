@@ -6,15 +6,24 @@ A field marked `assumed` is behaviour that nobody has published: it can be confi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from emulator.contract.chunks import SIGNED_HEADER_BYTES
 from emulator.contract.endings import ClosePolicy
 from emulator.contract.errors import StreamError
-from emulator.contract.eventstream import Limits
+from emulator.contract.eventstream import (
+    LARGEST_MESSAGE,
+    MESSAGE_OVERHEAD,
+    EventStreamError,
+    Limits,
+)
 
 LARGEST_PAYLOAD = Limits().payload_bytes
+# What headers and payload of an event may have together, for its signed message to have a length.
+_LARGEST_EVENT = LARGEST_MESSAGE - 2 * MESSAGE_OVERHEAD - SIGNED_HEADER_BYTES
 # RFC 6455 7.4.1 and the codes registered since; 1004-1006 and 1015 are never sent.
 SENDABLE_CLOSE_CODES = (*range(1000, 1004), *range(1007, 1015))
 
@@ -134,6 +143,42 @@ class ContractSettings:
     event_bytes: int = choice(
         16 * 1024 * 1024, "K5", "assumed", "largest payload of one event from the client"
     )
+    event_header_bytes: int = choice(
+        Limits().header_bytes,
+        "K5",
+        "assumed",
+        "largest headers of one event from the client, and of its signed message",
+    )
+    events_per_second: float = choice(
+        math.inf,
+        "K5",
+        "assumed",
+        "events that a client may send on a stream, a second's worth of them at once",
+    )
+    event_rate_error: StreamError = choice(
+        StreamError(
+            "error", "ThrottlingException", "Rate exceeded: more than {events} events a second."
+        ),
+        "K5",
+        "assumed",
+        "what the client sees when it has sent more events than that",
+    )
+    idle_seconds: float = choice(
+        math.inf,
+        "K5",
+        "assumed",
+        "longest time in which neither a part nor a data frame passes; pings and pongs are none",
+    )
+    idle_error: StreamError = choice(
+        StreamError(
+            "ModelStreamError",
+            "ModelInvocationTimeExceeded",
+            "The stream was idle for {seconds} seconds.",
+        ),
+        "K5",
+        "assumed",
+        "what the client sees when the stream was idle for so long",
+    )
     frame_bytes: int = choice(
         16 * 1024 * 1024, "K5", "assumed", "largest payload of one frame from the container"
     )
@@ -149,11 +194,26 @@ class ContractSettings:
             "startup_seconds",
             "health_interval",
             "health_failures",
-            "event_bytes",
+            "events_per_second",
+            "idle_seconds",
         ):
             self._require(name, getattr(self, name) > 0, "more than 0")
+        for name, value, _ in choices(self):
+            if isinstance(value, StreamError):
+                self._check_error(name, value)
         for name in ("last_pong_wait", "metering_slack", "max_skew"):
             self._require(name, getattr(self, name) >= 0, "0 or more")
+        self._require(
+            "event_header_bytes",
+            SIGNED_HEADER_BYTES <= self.event_header_bytes < _LARGEST_EVENT,
+            f"{SIGNED_HEADER_BYTES}, what a signed message takes itself, to {_LARGEST_EVENT - 1}",
+        )
+        largest = _LARGEST_EVENT - self.event_header_bytes
+        self._require(
+            "event_bytes",
+            1 <= self.event_bytes <= largest,
+            f"1 to {largest}, the most that a signed message can carry with event_header_bytes",
+        )
         self._require(
             "frame_bytes",
             1 <= self.frame_bytes <= LARGEST_PAYLOAD,
@@ -164,6 +224,13 @@ class ContractSettings:
             self.half_close_code in SENDABLE_CLOSE_CODES or 3000 <= self.half_close_code <= 4999,
             "a code that a Close frame may carry: 1000-1003, 1007-1014 or 3000-4999",
         )
+
+    @staticmethod
+    def _check_error(name: str, error: StreamError) -> None:
+        try:
+            error.encode().encode()
+        except EventStreamError as cause:
+            raise ValueError(f"{name} must fit into an event: {cause}") from cause
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -218,6 +218,7 @@ class LiveSession(Invoked):
     async def _from_client(self) -> None:
         try:
             while not self._over:
+                self.session.resume_input(self.clock.now())
                 data = await self.stream.receive()
                 now = self.clock.now()
                 if data is None:

@@ -21,10 +21,11 @@ from aws_sdk_sagemaker_runtime_http2.models import (
     RequestStreamEventPayloadPart,
     ResponseStreamEventPayloadPart,
 )
+from smithy_aws_event_stream.exceptions import UnmodeledEventError
 from smithy_core.exceptions import CallError
 from smithy_http.aio.crt import AWSCRTHTTPClient
 
-from emulator import Emulator
+from emulator import Config, Emulator
 from fixtures.containers.echo import EchoContainer
 from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer, RefuseUpgrade
 
@@ -135,6 +136,21 @@ async def test_the_sdk_raises_a_model_stream_error_for_a_close_with_a_code(
             await in_time(events.receive())
 
     assert (caught.value.error_code, caught.value.message) == ("1011", "engine died")
+
+
+async def test_the_sdk_raises_the_error_of_a_client_that_sends_too_many_events(
+    echo: EchoContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(port=0, contract={"accept_seconds": 10.0, "events_per_second": 0.001})
+    async with Emulator({"echo": echo.url}, config=config) as emulator:
+        client = await client_of(emulator, monkeypatch)
+        stream = await invoke(client)
+        _, events = await in_time(stream.await_output())
+        await stream.input_stream.send(part(b"one", data_type="UTF8"))
+        assert (await in_time(events.receive())).value.bytes_ == b"one"
+        await stream.input_stream.send(part(b"two", data_type="UTF8"))
+        with pytest.raises(UnmodeledEventError, match=r"ThrottlingException - Rate exceeded"):
+            await in_time(events.receive())
 
 
 async def test_streams_of_one_sdk_client_go_on_when_one_ends_while_it_is_sending(

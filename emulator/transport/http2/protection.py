@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emulator.contract.rate import Bucket
 from emulator.transport.http2.settings import Http2Settings
 
 
@@ -14,24 +15,18 @@ class Flood(Exception):
     """A client went over a limit; says which, and its setting."""
 
 
-@dataclass(slots=True)
-class _Bucket:
+@dataclass(frozen=True, slots=True)
+class _Limit:
     what: str
     setting: str
-    rate: float
-    burst: float
-    left: float
-    at: float
+    bucket: Bucket
 
     def take(self, now: float) -> None:
-        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
-        self.at = now
-        if self.left < 1:
+        if not self.bucket.take(now):
             raise Flood(
-                f"more than {self.rate:g} {self.what} a second over a burst of {self.burst:g} "
-                f"(http2.{self.setting})"
+                f"more than {self.bucket.rate:g} {self.what} a second over a burst of "
+                f"{self.bucket.burst:g} (http2.{self.setting})"
             )
-        self.left -= 1
 
 
 class Protection:
@@ -43,18 +38,17 @@ class Protection:
     """
 
     def __init__(self, settings: Http2Settings, now: float) -> None:
-        def bucket(what: str, setting: str, rate: float) -> _Bucket:
-            burst = rate * settings.burst_seconds
-            return _Bucket(what, setting, rate, burst, burst, now)
+        def limit(what: str, setting: str, rate: float) -> _Limit:
+            return _Limit(what, setting, Bucket(rate, rate * settings.burst_seconds, now))
 
         self._unread = settings.unread_answers
-        self._resets = bucket(
+        self._resets = limit(
             "streams reset young or refused", "resets_per_second", settings.resets_per_second
         )
-        self._control = bucket(
+        self._control = limit(
             "control frames", "control_frames_per_second", settings.control_frames_per_second
         )
-        self._empty = bucket(
+        self._empty = limit(
             "empty DATA frames", "empty_frames_per_second", settings.empty_frames_per_second
         )
 
