@@ -51,7 +51,7 @@ def _filled(otherwise: str) -> AfterValidator:
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 Name = Annotated[str, AfterValidator(endpoint_name)]

@@ -196,6 +196,11 @@ def test_the_http2_layers_limits_are_set_in_a_table(load: Load) -> None:
     assert load("http2.max_streams = 3").http2_settings() == Http2Settings(max_streams=3)
 
 
+def test_a_limit_that_is_off_is_off_in_a_worker_too() -> None:
+    told = Config(contract={"idle_seconds": math.inf}).model_dump_json(exclude_defaults=True)
+    assert Config.model_validate_json(told).contract_settings().idle_seconds == math.inf
+
+
 def test_settings_given_as_options_are_read_the_same() -> None:
     rules = {"1011": {"error": None}}
     config = load_config(overrides={"contract": {"close_policy": {"rules": rules}}})
