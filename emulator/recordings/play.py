@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 
 from emulator.clock import Clock, RealClock
+from emulator.contract.endings import ABNORMAL
 from emulator.recordings.compare import IGNORED, Difference, Mode, compare
 from emulator.recordings.files import Recording, RecordingError
 from emulator.recordings.format import Opening
@@ -121,7 +122,7 @@ async def _play_refusal(
 
 def _ending_problem(finish: Finish, closed: Closed | None, target: Target, mode: Mode) -> str:
     if finish.by != "container":
-        if closed is None:
+        if closed is None or finish.by is None:
             return ""
         return f"the target ended the session, which it did not in the recording: {_told(closed)}"
     if closed is None:
@@ -136,6 +137,13 @@ def _ending_problem(finish: Finish, closed: Closed | None, target: Target, mode:
 
 def _error_problem(finish: Finish, closed: Closed, mode: Mode, *, codes: bool) -> str:
     recorded, got = finish.error, closed.error
+    if recorded is None and finish.code not in (None, *CLEAN):
+        # Recorded without SageMaker: an endpoint makes an error of its container's end (E1, E6).
+        code = "StreamBroken" if finish.code == ABNORMAL else str(finish.code)
+        same = got is not None and got.code == code
+        return (
+            "" if same else f"the session ended with Close {finish.code}, now with {_told(closed)}"
+        )
     if recorded is None:
         clean = got is None and closed.code in CLEAN
         return "" if clean else f"the session ended cleanly, now with {_told(closed)}"

@@ -237,6 +237,8 @@ async def test_the_recorded_timing_is_kept_at_any_speed(
             (ended(),),
             "the target ended the session, which it did not in the recording: Close 1011 (died)",
         ),
+        # Nothing tells how it ended.
+        (CloseAfter(1, 1011, "died"), (), ""),
     ],
 )
 async def test_the_end_is_compared_too(

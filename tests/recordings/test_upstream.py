@@ -32,6 +32,7 @@ from fixtures.containers.misbehaving import (
 )
 from fixtures.containers.server import FrameServer
 from tests.recordings.conftest import Trust
+from tests.recordings.made import closed, ended, part, recording
 from tests.recordings.make_sessions import SESSIONS, bridged
 from tests.transport.lean_client import LeanClient, LeanStream
 from tests.transport.world import Watch, names_of_other_tasks
@@ -304,6 +305,40 @@ async def test_a_recording_made_through_a_second_emulator_fits_our_container(
     assert (again.sent, len(again.received)) == (7, 8)
     # There was no WebSocket of this emulator's.
     assert not any(isinstance(event, Control) for event in recorded.events)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "problem"),
+    [
+        (CloseAfter(1, 1011, "died"), 1011, ""),
+        (DieAfter(1), 1006, ""),
+        (
+            CloseAfter(1, 1008, "no"),
+            1011,
+            "the session ended with Close 1011, now with ModelStreamError 1008",
+        ),
+        (
+            CloseAfter(1),
+            1011,
+            "the session ended with Close 1011, now with Close 1000 (no reason)",
+        ),
+    ],
+)
+async def test_a_close_recorded_of_a_container_is_alike_where_an_endpoint_makes_its_error_of_it(
+    trust: Trust, behaviour: CloseAfter | DieAfter, code: int, problem: str
+) -> None:
+    made = recording(
+        part("client", "one"), part("container", "one"), closed(code), ended("container")
+    )
+    async with (
+        MisbehavingContainer(behaviour, port=0) as container,
+        Emulator({"back": container.url}, config=config()) as emulator,
+    ):
+        trust(emulator)
+        target = Target.parse(f"{emulator.url}/back")
+        outcome = await play(made, target, pace=Pace(speed=0, patience=10))
+
+    assert outcome.problem == problem
 
 
 @pytest.mark.parametrize(
