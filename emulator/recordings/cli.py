@@ -120,7 +120,13 @@ def replay(
     ] = None,
     as_container: Annotated[
         int | None,
-        typer.Option("--as-container", metavar="PORT", help="Play the container's side there."),
+        typer.Option(
+            "--as-container",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Play the container's side there; 0: a free one.",
+        ),
     ] = None,
     speed: Annotated[
         float,
@@ -208,7 +214,12 @@ async def _replay(
 ) -> bool:
     alike = True
     for recording in recordings:
-        outcome = await play(recording, target, mode=mode, pace=pace, ignored=ignored)
+        try:
+            outcome = await play(recording, target, mode=mode, pace=pace, ignored=ignored)
+        except RecordingError as error:
+            typer.echo(f"FAIL  {error}")
+            alike = False
+            continue
         alike = alike and outcome.alike
         for line in outcome_lines(outcome, recordings, mode, ignored):
             typer.echo(line)

@@ -212,6 +212,32 @@ async def test_a_replay_that_plays_nothing_fails_and_says_so(
     assert "none.jsonl: cannot be read" in missing.output
 
 
+async def test_a_recording_that_plays_nothing_fails_and_the_others_are_played(
+    tmp_path: Path, echo: EchoContainer
+) -> None:
+    one = (part("client", "one"), part("container", "one"), ended())
+    silent = written(tmp_path, ended(), name="b")
+    written(tmp_path, *one, name="a")
+    written(tmp_path, *one, name="c")
+    result = await run("replay", tmp_path, "--to", echo.url, *FAST)
+
+    assert result.exit_code == 1
+    assert [line.partition(": ")[0] for line in result.output.splitlines()] == [
+        "ok    a.jsonl",
+        f"FAIL  {silent}",
+        "ok    c.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("port", ["99999", "-5"])
+async def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    made = written(tmp_path, part("client", "one"), part("container", "one"), ended())
+    result = await run("replay", made, "--as-container", port)
+
+    assert result.exit_code == 2
+    assert "Invalid value for '--as-container'" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
