@@ -114,8 +114,16 @@ async def test_one_that_is_never_healthy_fails_with_the_tail_of_its_log(
     bidi_images: Mapping[str, str], tmp_path: Path
 ) -> None:
     run = ImageRun(bidi_images["voxtral"], model=tmp_path)  # without weights it gives up
-    async with HostedContainer(run, startup=1.0, on_line=lambda line: None) as container:
-        with pytest.raises(ContainerFailed, match="after 1 s SageMaker fails") as failed:
+    clock, said = AheadOfTime(), asyncio.Event()
+
+    def on_line(line: str) -> None:
+        if "holds no model" in line:
+            said.set()
+
+    async with HostedContainer(run, on_line=on_line, clock=clock) as container:
+        await asyncio.wait_for(said.wait(), LIMIT_SECONDS)
+        clock.ahead += 480.0
+        with pytest.raises(ContainerFailed, match=r"SageMaker fails|ended with 2 before") as failed:
             await container.healthy()
     assert "/opt/ml/model holds no model" in str(failed.value)
     assert await left_of(container) == ""
