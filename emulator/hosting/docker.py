@@ -78,7 +78,9 @@ def explain(said: str, arguments: tuple[str, ...]) -> str:
         return f"no Docker daemon answers: start it, or set DOCKER_HOST ({_short(text)})"
     if "permission denied" in text and "docker" in text and "sock" in text:
         return "the Docker daemon may not be used by this user: join the group docker, or use sudo"
-    if found := re.search(r"[Nn]o such (?:image|object): ([^\s:]+(?::\w[^\s:]*)?)", text):
+    if found := re.search(r"[Nn]o such (?:container|object): (\S+)", text):
+        return f"there is no container {found[1]}: has somebody removed it?"
+    if found := re.search(r"[Nn]o such image: ([^\s:]+(?::\w[^\s:]*)?)", text):
         return f"there is no image {found[1]} here: build it, or `docker pull {found[1]}`"
     if found := re.search(r"Bind for (\S+) failed: port is already allocated", text):
         return f"port {found[1]} is taken by another container: stop it, or choose another port"

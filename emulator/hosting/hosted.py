@@ -193,7 +193,10 @@ class HostedContainer:
             with contextlib.suppress(DockerError):  # it has ended by itself in this moment
                 await docker("kill", "--signal", "KILL", self.name)
             await self._lives
-        code = int(await docker("inspect", "--format", "{{.State.ExitCode}}", self.name))
+        code = self._code
+        with contextlib.suppress(DockerError):  # somebody has removed it in this moment
+            code = int(await docker("inspect", "--format", "{{.State.ExitCode}}", self.name))
+        assert code is not None, "its life is over"
         took = self._clock.now() - started
         logger.info(
             "%s: the container ended with %d, %.1f s after SIGTERM", self.run.endpoint, code, took
@@ -209,9 +212,15 @@ class HostedContainer:
         found = json.loads(await docker("inspect", "--format", "{{json .}}", self.name))
         return " ".join([found["Path"], *found["Args"]])
 
+    async def _state(self) -> str:
+        """As `docker ps` has it, such as `running` and `created`; empty once it is removed."""
+        return await docker(
+            *("container", "ls", "--all", "--format", "{{.State}}"),
+            *("--filter", f"name=^/?{self.name}$"),
+        )
+
     async def _is_running(self) -> bool:
-        state = await docker("inspect", "--format", "{{.State.Running}}", self.name)
-        return state == "true"
+        return await self._state() in ("running", "paused")
 
     async def _live(self) -> None:
         """One life after another, until told to stop or the endpoint fails."""
@@ -220,6 +229,14 @@ class HostedContainer:
             self.starts += 1
             self._code = code = await self._one_life()
             if self._stopping or not self._restarts:
+                return
+            if not await self._state():
+                logger.error(
+                    "%s: the container %s has been removed, and with it the endpoint has failed: "
+                    "nothing starts it again",
+                    self.run.endpoint,
+                    self.name,
+                )
                 return
             if not self._was_healthy and self._clock.now() - self._began >= self._startup:
                 logger.error(
@@ -257,7 +274,7 @@ class HostedContainer:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         if not self._started.is_set():
-            if await docker("inspect", "--format", "{{.State.Status}}", self.name) == "created":
+            if await self._state() == "created":
                 raise DockerError(explain("\n".join(self._log.tail), ("start",)))
             self._started.set()
         return code

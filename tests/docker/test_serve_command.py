@@ -112,6 +112,17 @@ def test_a_second_signal_leaves_the_container_no_more_time(
     assert command.containers() == []
 
 
+def test_a_served_container_that_is_removed_fails_its_endpoint_and_serve_still_ends_in_order(
+    bidi_images: Mapping[str, str],
+) -> None:
+    with Command("serve", "--image", bidi_images["bridge"], "--port", "0") as command:
+        command.line("# listening on ")
+        (container,) = command.containers()
+        docker("rm", "--force", container)
+        command.line("has been removed, and with it the endpoint has failed")
+        assert command.stop(signal.SIGTERM) == 0
+
+
 def test_an_endpoint_that_is_an_image_and_a_url_is_refused(bidi_images: Mapping[str, str]) -> None:
     image, url = f"twice={bidi_images['bridge']}", "twice=ws://127.0.0.1:8080"
     with Command("serve", "--image", image, "--endpoint", url, "--port", "0") as command:

@@ -85,6 +85,11 @@ class TestDockersErrors:
             ),
             ("Error: No such image: a/b:c", "there is no image a/b:c here: build it"),
             ("Error response from daemon: No such image: a/b: x", "there is no image a/b here"),
+            ("Error: No such object: bidi-v-1", "there is no container bidi-v-1: has somebody"),
+            (
+                "Error response from daemon: No such container: bidi-v-1",
+                "there is no container bidi-v-1: has somebody",
+            ),
             (
                 "Error response from daemon: driver failed: Bind for 127.0.0.1:8080 failed: port "
                 "is already allocated",
