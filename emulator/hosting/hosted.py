@@ -246,6 +246,8 @@ class HostedContainer:
                     code,
                 )
                 return
+            if self._healthy.is_set():
+                pause = _FIRST_PAUSE
             logger.error(
                 "%s: the container ended with %d; SageMaker starts it again, here in %g s",
                 self.run.endpoint,

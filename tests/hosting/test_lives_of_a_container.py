@@ -46,6 +46,16 @@ class Lived(HostedContainer):
         return "exited" if self._to_live else ""
 
 
+@pytest.mark.clause("K4")
+async def test_the_pause_before_a_restart_doubles_until_the_container_was_healthy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR, "bidi.hosting"):
+        await Lived([False, False, False, True, False, True]).live()
+    pauses = [record.getMessage().rpartition("here in ")[2] for record in caplog.records]
+    assert pauses == ["0.5 s", "1 s", "2 s", "0.5 s", "1 s"]
+
+
 async def test_a_container_that_somebody_has_removed_is_named_and_not_started_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
