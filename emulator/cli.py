@@ -18,6 +18,7 @@ from emulator.hosting.hosted import ImageRun
 from emulator.hosting.image import UnfitImage
 from emulator.hosting.image_run import read_environment
 from emulator.recordings.files import check_folder
+from emulator.scenarios.written import METAVAR, SYNTAX
 from emulator.serve import run_here
 from emulator.taps.plan import Plan
 from emulator.transport.identity import load_identity
@@ -109,8 +110,9 @@ def serve(
         list[str] | None,
         typer.Option(
             "--scenario",
-            metavar="NAME|FILE",
-            help="A failure of bidi scenarios, or a plan of your own; may be given again.",
+            metavar=METAVAR,
+            help="A failure of bidi scenarios, or a plan of your own; may be given again. "
+            + SYNTAX,
         ),
     ] = None,
     image: Annotated[

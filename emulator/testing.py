@@ -15,7 +15,6 @@ started for each. What goes wrong inside an emulator is raised in the test, not 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ import pytest
 
 if TYPE_CHECKING:
     from emulator import Config, Emulator
+    from emulator.scenarios import Scenario
     from emulator.taps.plan import Plan
     from emulator.taps.tap import Tap
 
@@ -132,7 +132,7 @@ async def emulator(
     """An emulator on a free port, with the scenarios that the test's marks name."""
     from emulator.scenarios.apply import apply
 
-    chosen = [_written(mark) for mark in request.node.iter_markers("scenario")]
+    chosen = [_chosen(mark) for mark in request.node.iter_markers("scenario")]
     config, plans = apply(emulator_config, list(reversed(chosen)))
     return await emulator_factory(emulator_endpoints, config=config, plans=plans)
 
@@ -146,12 +146,15 @@ def emulator_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) ->
     return environment
 
 
-def _written(mark: pytest.Mark) -> str:
-    """A mark's scenario as `--scenario` takes it."""
+def _chosen(mark: pytest.Mark) -> str | Scenario:
+    """A mark's scenario: a text as `--scenario` takes it, or with the mark's parameters."""
     if len(mark.args) != 1 or not isinstance(mark.args[0], str):
         raise pytest.UsageError('write the mark as @pytest.mark.scenario("NAME", parameter=value)')
-    given = ",".join(f"{name}={json.dumps(value)}" for name, value in mark.kwargs.items())
-    return f"{mark.args[0]}:{given}" if given else mark.args[0]
+    if not mark.kwargs:
+        return mark.args[0]
+    from emulator.scenarios.written import written
+
+    return written(mark.args[0]).with_parameters(**mark.kwargs)
 
 
 class _Failures(logging.Handler):

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from emulator.config import Config, ConfigError, load_config
-from emulator.scenarios import ScenarioError, read_scenario, scenario
+from emulator.scenarios import Scenario, ScenarioError, read_scenario
+from emulator.scenarios.written import is_file, written
 from emulator.taps.plan import Plan, PlanError, read_plan
 
 
-def apply(config: Config, chosen: Sequence[str]) -> tuple[Config, list[Plan]]:
+def apply(config: Config, chosen: Sequence[str | Scenario]) -> tuple[Config, list[Plan]]:
     """Put scenarios over a configuration.
 
     Args:
         config: the emulator's.
-        chosen: each a name of the catalogue, with parameters as in
-            `container-dies:after_parts=20,…`, or a TOML file: a scenario as those of the
+        chosen: each a scenario; or a text, which names one of the catalogue, with parameters as
+            in `container-dies:after_parts=20,…`, or a TOML file: a scenario as those of the
             catalogue are, or a fault plan, which may also have the tables `contract`, `http2` and
             `config`.
 
@@ -31,7 +32,7 @@ def apply(config: Config, chosen: Sequence[str]) -> tuple[Config, list[Plan]]:
     overrides: dict[str, Any] = {}
     plans: list[Plan] = []
     for each in chosen:
-        plan, changes = _from_file(Path(each)) if _is_file(each) else _from_name(each)
+        plan, changes = _read(each)
         overrides = _merged(overrides, changes)
         if plan.rules:
             plans.append(plan)
@@ -44,32 +45,16 @@ def apply(config: Config, chosen: Sequence[str]) -> tuple[Config, list[Plan]]:
         given = config.model_dump(exclude_defaults=True)
         return load_config(overrides=_merged(given, overrides)), plans
     except ConfigError as error:
-        raise ScenarioError(f"--scenario {', '.join(chosen)}: {error}") from error
+        names = [each if isinstance(each, str) else each.name for each in chosen]
+        raise ScenarioError(f"--scenario {', '.join(names)}: {error}") from error
 
 
-def _is_file(text: str) -> bool:
-    return text.endswith(".toml") or "/" in text
-
-
-def _from_name(text: str) -> tuple[Plan, dict[str, Any]]:
-    name, _, given = text.partition(":")
-    chosen = scenario(name)
-    parameters: dict[str, Any] = {}
-    for pair in filter(None, given.split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ScenarioError(
-                f"--scenario {text}: write a parameter as {name}:{key or 'NAME'}=VALUE"
-            )
-        parameters[key.strip()] = _value(value.strip())
-    return chosen.plan(**parameters), chosen.config_overrides(**parameters)
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def _read(chosen: str | Scenario) -> tuple[Plan, dict[str, Any]]:
+    if isinstance(chosen, str):
+        if is_file(chosen):
+            return _from_file(Path(chosen))
+        chosen = written(chosen)
+    return chosen.plan(), chosen.config_overrides()
 
 
 def _from_file(path: Path) -> tuple[Plan, dict[str, Any]]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from contract_tests.ledger import ledger
 from emulator.scenarios import GROUPS, Scenario, ScenarioError, scenario, scenarios
+from emulator.scenarios.written import SYNTAX, option
 
 USAGE = 2
 
@@ -62,11 +63,13 @@ def show(console: Console, chosen: Scenario) -> None:
         return
     if chosen.parameters:
         lines = (f"{p.name} = {p.default}  {p.meaning}" for p in chosen.parameters.values())
-        _section(console, "Parameters", "\n".join(lines))
+        _section(console, "Parameters", "\n".join((*lines, SYNTAX)))
     if chosen.note:
         _section(console, "How it is reproduced", chosen.note)
     # Unbroken, to be copied.
     console.print(f"\n[bold]Command[/bold]\n  {chosen.command}", soft_wrap=True)
+    if chosen.parameters:
+        console.print(f"  with parameters: {option(chosen)}", soft_wrap=True, markup=False)
     console.print("\n[bold]In a test[/bold]")
     for line in chosen.test_line.splitlines():
         console.print(f"  {line}", soft_wrap=True, markup=False)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from emulator.scenarios.written import METAVAR, SYNTAX, is_file, written
 from emulator.taps.plan import Plan, PlanError, load_plan, plan_table
 
 DEFAULT_CONTROL = "http://127.0.0.1:8444"
@@ -49,7 +50,10 @@ def list_(control: Control = DEFAULT_CONTROL) -> None:
 
 def add(
     plan: Annotated[
-        str, typer.Argument(metavar="FILE|SCENARIO", help="A TOML file, or see bidi scenarios.")
+        str,
+        typer.Argument(
+            metavar=METAVAR, help=f"See bidi scenarios; or a plan's TOML file. {SYNTAX}"
+        ),
     ],
     control: Control = DEFAULT_CONTROL,
 ) -> None:
@@ -72,11 +76,9 @@ def remove(
 
 
 def _read(plan: str) -> Plan:
-    if plan.endswith(".toml") or "/" in plan:
+    if is_file(plan):
         return load_plan(Path(plan))
-    from emulator.scenarios import scenario
-
-    chosen = scenario(plan)
+    chosen = written(plan)
     if chosen.at_start:
         raise PlanError(
             f"scenario {chosen.name} changes the configuration, so it cannot come to a running "

@@ -15,6 +15,7 @@ from typing import Any
 
 from contract_tests.ledger import Clause, ledger
 from emulator.scenarios import GROUPS, Scenario, scenarios
+from emulator.scenarios.written import SYNTAX, option
 from tests.scenarios.runs import Run, run_of
 
 FOLDER = Path(__file__).parents[2] / "docs" / "scenarios"
@@ -85,6 +86,7 @@ def _page(scenario: Scenario, facts: Facts) -> str:
             f"| `{each.name}` | `{json.dumps(each.default)}` | {each.meaning} |"
             for each in scenario.parameters.values()
         ]
+        lines += ["", f"With parameters: `{option(scenario)}`. {SYNTAX}"]
     return "\n".join(lines) + "\n"
 
 

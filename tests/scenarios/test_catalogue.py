@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from emulator.scenarios import GROUPS, Scenario, ScenarioError, scenario, scenar
 from emulator.scenarios.apply import apply
 from emulator.scenarios.cli import register
 from emulator.scenarios.scenario import SAYS_THE_ANSWER
+from emulator.scenarios.written import SYNTAX, is_file, option, written
+from emulator.taps.faults.close_container import CloseContainer
 from emulator.taps.faults.delay import Delay
 from emulator.taps.faults.kill_container import KillContainer
 from emulator.taps.faults.refuse import Refuse
@@ -122,6 +125,47 @@ def test_apply_reads_parameters_behind_a_name() -> None:
     assert [plan.name for plan in plans] == ["latency"]
 
 
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [
+        ("", {}),
+        ("after_parts=3", {"after_parts": 3}),
+        ("after_parts = 3 , reason = going away", {"after_parts": 3, "reason": "going away"}),
+        (
+            'reason="going away, soon",after_parts=3',
+            {"reason": "going away, soon", "after_parts": 3},
+        ),
+        ("reason='a, \\ b'", {"reason": "a, \\ b"}),
+        ('reason="say \\"no\\", \\u2026"', {"reason": 'say "no", …'}),
+        ("reason=don't,after_parts=3", {"reason": "don't", "after_parts": 3}),
+        ("reason=gone 🙂/soon", {"reason": "gone 🙂/soon"}),
+        ("reason=", {"reason": ""}),
+    ],
+)
+def test_parameters_behind_a_name_are_tomls_values_or_plain_text(
+    given: str, parameters: dict[str, object]
+) -> None:
+    text = f"container-close-1011:{given}"
+    assert not is_file(text)
+    assert written(text).given == parameters
+
+
+@pytest.mark.parametrize(
+    "each", [each for each in usable() if each.parameters], ids=lambda each: each.name
+)
+def test_the_option_that_is_shown_gives_a_scenario_its_defaults(each: Scenario) -> None:
+    _, text = shlex.split(option(each))
+    assert written(text).given == {p.name: p.default for p in each.parameters.values()}
+
+
+def test_apply_takes_a_scenario_with_its_parameters_as_they_are() -> None:
+    chosen = scenario("container-close-1011").with_parameters(reason="going away, soon 🙂")
+    _, [plan] = apply(Config(), [chosen])
+    fault = plan.rules[0].fault
+    assert isinstance(fault, CloseContainer)
+    assert fault.reason == "going away, soon 🙂"
+
+
 def test_apply_keeps_what_the_configuration_says_otherwise() -> None:
     before = Config(port=0, contract={"accept_seconds": 9.0})
     config, _ = apply(before, ["oversize"])
@@ -141,7 +185,8 @@ def test_apply_takes_a_plan_from_a_file_with_its_tables(tmp_path: Path) -> None:
     ("given", "says"),
     [
         ("nothing-like-it-xyz", "there is no scenario"),
-        ("container-dies:after_parts", "NAME=|after_parts=VALUE"),
+        ("container-dies:after_parts", "write a parameter as container-dies:after_parts=VALUE"),
+        ('container-close-1011:reason="gone, after_parts=3', "\"gone is no text of TOML's"),
         ("no/such/file.toml", "cannot be read"),
         ("oversize:event_bytes=-1", "event_bytes"),
     ],
@@ -196,6 +241,13 @@ def test_an_explanation_has_clauses_command_and_test_line(app: typer.Typer) -> N
     assert "K1  Pings to the container (documented)" in output
     assert "--scenario missed-pongs --time-scale 60\n" in output
     assert 'async with emulator.scenario("missed-pongs"):\n' in output
+
+
+def test_an_explanation_shows_how_parameters_are_given(app: typer.Typer) -> None:
+    output = CliRunner().invoke(app, ["scenario", "container-close-1011"]).output
+    assert "--scenario 'container-close-1011:after_parts=20,reason=\"internal error\"'\n" in output
+    assert SYNTAX in " ".join(output.split())
+    assert "with parameters" not in CliRunner().invoke(app, ["scenario", "missed-pongs"]).output
 
 
 def test_an_explanation_says_where_the_plan_answers_in_the_services_place(app: typer.Typer) -> None:

@@ -210,8 +210,11 @@ async def test_the_command_line_adds_lists_and_removes_a_plan(
 
 async def test_the_command_line_adds_a_scenario_of_the_catalogue(emulator: Emulator) -> None:
     async with Control(emulator) as control:
-        assert (await bidi(control.url, "add", "container-dies")).exit_code == 0
-        assert [plan.name for plan in emulator.faults.plans] == ["container-dies"]
+        assert (await bidi(control.url, "add", "container-dies:after_parts=3")).exit_code == 0
+        [plan] = emulator.faults.plans
+        assert (plan.name, plan.rules[0].when.after) == ("container-dies", 3)
+        refused = await bidi(control.url, "add", "tls-untrusted:x=1")
+        assert (refused.exit_code, "no parameter 'x'" in refused.output) == (1, True)
         refused = await bidi(control.url, "add", "tls-untrusted")
         assert refused.exit_code == 1
         assert "changes the configuration" in refused.output

@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from emulator.scenarios.written import written
 from emulator.taps.control_cli import register
 from emulator.taps.faults import FAULTS
 from emulator.taps.plan import PASSING, Rule, When, points_of, read_plan
@@ -89,6 +90,8 @@ def test_the_commands_of_the_page_are_there() -> None:
         if command == "faults":
             shown = CliRunner().invoke(app, ["faults", rest[0], "--help"])
             assert shown.exit_code == 0, line
+        if "container-" in (named := rest[-1]):
+            assert written(named).plan().rules, line
 
 
 def test_the_tests_of_the_page_are_python() -> None:

@@ -19,6 +19,8 @@ async def emulator_endpoints():
         yield {"echo": container.url}
 """
 HEAD = """
+import json
+
 import pytest
 from emulator import Emulator
 from emulator.taps.plan import Plan, Rule, When
@@ -102,6 +104,15 @@ async def test_the_plan(emulator):
     [lost] = emulator.sessions[0].lost
     assert (lost.way, lost.messages, lost.payload_bytes) == ("output", 1, 1)
 
+@pytest.mark.scenario("container-close-1011", after_parts=1, reason="going away, soon \U0001f642")
+async def test_a_text_of_any_kind(emulator):
+    async with LeanClient(emulator.url, emulator.ca) as client:
+        stream = await (await client.open()).opened()
+        await stream.send(b"a")
+        await stream.receive()
+        error = (await stream.receive()).message
+    assert "going away, soon \U0001f642" in json.loads(error.payload)["Message"]
+
 @pytest.mark.scenario("tls-untrusted")
 async def test_a_scenario_that_needs_another_configuration(emulator):
     import ssl
@@ -109,7 +120,7 @@ async def test_a_scenario_that_needs_another_configuration(emulator):
         await exchange(emulator)
 """,
     )
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
 
 
 def test_what_goes_wrong_inside_the_emulator_is_raised_in_the_test(
