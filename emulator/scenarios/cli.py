@@ -71,8 +71,7 @@ def show(console: Console, chosen: Scenario) -> None:
     if chosen.parameters:
         console.print(f"  with parameters: {option(chosen)}", soft_wrap=True, markup=False)
     console.print("\n[bold]In a test[/bold]")
-    for line in chosen.test_line.splitlines():
-        console.print(f"  {line}", soft_wrap=True, markup=False)
+    console.print(f"  {chosen.test_line}", soft_wrap=True, markup=False)
 
 
 def _section(console: Console, title: str, text: str) -> None:

@@ -102,14 +102,11 @@ class Scenario:
 
     @property
     def test_line(self) -> str:
-        """What brings it into a test."""
-        if self.at_start:
-            return (
-                f'config, plans = apply(Config(), ["{self.name}"])\n'
-                "async with Emulator({NAME: URL}, config=config, plans=plans) as emulator:"
-            )
+        """What brings it into a test that has the pytest plugin's fixture `emulator`."""
         chosen = next(iter(self.parameters.values()), None)
         given = "" if chosen is None else f", {chosen.name}={chosen.default!r}"
+        if self.at_start:
+            return f'@pytest.mark.scenario("{self.name}"{given})'
         return f'async with emulator.scenario("{self.name}"{given}):'
 
     def with_parameters(self, **parameters: Any) -> Scenario:

@@ -243,6 +243,14 @@ def test_an_explanation_has_clauses_command_and_test_line(app: typer.Typer) -> N
     assert 'async with emulator.scenario("missed-pongs"):\n' in output
 
 
+@pytest.mark.parametrize("each", usable(), ids=lambda each: each.name)
+def test_a_test_line_is_python_and_a_mark_where_the_configuration_changes(each: Scenario) -> None:
+    mark = each.test_line.startswith(f'@pytest.mark.scenario("{each.name}"')
+    around = "{}\nasync def test(): pass" if mark else "async def test():\n {}\n  pass"
+    compile(around.format(each.test_line), each.name, "exec")
+    assert mark == each.at_start
+
+
 def test_an_explanation_shows_how_parameters_are_given(app: typer.Typer) -> None:
     output = CliRunner().invoke(app, ["scenario", "container-close-1011"]).output
     assert "--scenario 'container-close-1011:after_parts=20,reason=\"internal error\"'\n" in output

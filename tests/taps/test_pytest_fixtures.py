@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from emulator.scenarios import scenario
+
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
@@ -121,6 +123,25 @@ async def test_a_scenario_that_needs_another_configuration(emulator):
 """,
     )
     result.assert_outcomes(passed=5)
+
+
+def test_the_test_line_of_a_scenario_that_changes_the_configuration_runs_as_it_is_shown(
+    pytester: pytest.Pytester,
+) -> None:
+    shown = scenario("oversize").test_line
+    result = run(
+        pytester,
+        f"""
+{shown}
+async def test_the_part_is_refused(emulator):
+    async with LeanClient(emulator.url, emulator.ca) as client:
+        stream = await (await client.open()).opened()
+        await stream.send(b"x" * 4097)
+        error = (await stream.receive()).message
+    assert "the limit is 4096" in error.headers[":error-message"]
+""",
+    )
+    result.assert_outcomes(passed=1)
 
 
 def test_what_goes_wrong_inside_the_emulator_is_raised_in_the_test(
