@@ -135,7 +135,7 @@ class RecordConfig(_Table):
 
     directory: Path
     redact: bool = False
-    provenance: Provenance = "stand-in"
+    provenance: Provenance = "unknown"
     container: str = ""
     vllm: str = ""
     hardware: str = ""

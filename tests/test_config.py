@@ -117,6 +117,15 @@ def test_a_folder_given_as_an_option_leaves_the_rest_of_the_files_record_in_forc
     assert (record.directory, record.redact, record.vllm) == (Path("b"), True, "0.32")
 
 
+def test_what_answers_is_unknown_to_the_recordings_unless_the_file_tells(load: Load) -> None:
+    silent = load("record.directory = 'a'").record
+    told = load("record = {directory = 'a', provenance = 'real engine'}").record
+    assert silent is not None
+    assert told is not None
+    assert silent.header().provenance == "unknown"
+    assert told.header().provenance == "real engine"
+
+
 # --- credentials ----------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ class Plan:
     mode: RecordMode = "none"
     target: str | None = None
     compare: Mode = "json"
-    provenance: Provenance = "stand-in"
+    provenance: Provenance = "unknown"
 
 
 class Cassette:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast, get_args
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -22,7 +22,7 @@ from emulator.recordings.files import (
     within,
 )
 from emulator.recordings.files import write_recording as write
-from emulator.recordings.format import Provenance
+from emulator.recordings.format import PROVENANCES, Provenance
 from emulator.recordings.har import to_har
 from emulator.recordings.har_import import from_har
 from emulator.recordings.play import Pace, play
@@ -35,7 +35,7 @@ USAGE = 2
 INTERRUPTED = 130
 
 _PROVENANCE = typer.Option(
-    "--provenance", help="What answers: 'real service', 'real engine', 'stand-in' or 'scripted'."
+    "--provenance", help=f"What answers: {', '.join(map(repr, PROVENANCES))}."
 )
 
 
@@ -63,7 +63,7 @@ def record(
     redact: Annotated[
         bool, typer.Option("--redact", help="Leave payloads out; keep sizes, hashes and types.")
     ] = False,
-    provenance: Annotated[str, _PROVENANCE] = "stand-in",
+    provenance: Annotated[str, _PROVENANCE] = "unknown",
     container: Annotated[str, typer.Option("--container", help="What the container is.")] = "",
     vllm: Annotated[str, typer.Option("--vllm", help="vLLM's version.")] = "",
     hardware: Annotated[str, typer.Option("--hardware", help="What it runs on.")] = "",
@@ -267,10 +267,9 @@ def _endpoints(options: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _provenance(text: str) -> Provenance:
-    known: tuple[str, ...] = get_args(Provenance.__value__)
-    if text not in known:
-        _fail(f"--provenance {text!r}: expected one of {', '.join(known)}", USAGE)
-    return cast(Provenance, text)
+    if text not in PROVENANCES:
+        _fail(f"--provenance {text!r}: expected one of {', '.join(PROVENANCES)}", USAGE)
+    return text
 
 
 def _fail(error: object, status: int) -> NoReturn:

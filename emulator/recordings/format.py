@@ -11,14 +11,15 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
 VERSION = 1
 
-type Provenance = Literal["real service", "real engine", "stand-in", "scripted"]
+type Provenance = Literal["real service", "real engine", "stand-in", "scripted", "unknown"]
 type Sender = Literal["client", "container", "emulator"]
+PROVENANCES: tuple[Provenance, ...] = get_args(Provenance.__value__)
 
 _MESSAGE_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -31,8 +32,8 @@ class Header:
 
     Args:
         recording: the format's version.
-        provenance: what answered: SageMaker itself, a real vLLM engine, a stand-in for one, or a
-            script.
+        provenance: what answered: SageMaker itself, a real vLLM engine, a stand-in for one, a
+            script, or something that nobody told of.
         target: its address.
         endpoint, variant: who was invoked.
         path: path and query of the container's WebSocket (O2).

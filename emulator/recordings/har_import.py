@@ -14,6 +14,7 @@ from emulator.contract.endings import DEFAULT_CLOSE_RULES, NO_STATUS
 from emulator.contract.opening import CONTAINER_PATH
 from emulator.recordings.files import RecordingError
 from emulator.recordings.format import (
+    PROVENANCES,
     Control,
     End,
     Event,
@@ -99,8 +100,8 @@ def _header_of(entry: dict[str, Any], provenance: Provenance | None, where: str)
         return header if provenance is None else dataclasses.replace(header, provenance=provenance)
     if provenance is None:
         raise RecordingError(
-            f"{where}: does not tell what answered; give --provenance 'real service', "
-            "'real engine', 'stand-in' or 'scripted'"
+            f"{where}: does not tell what answered; give --provenance, one of "
+            f"{', '.join(map(repr, PROVENANCES))}"
         )
     request = _object(entry.get("request", {}), f"{where}: request")
     parts = split_address(

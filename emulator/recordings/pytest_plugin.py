@@ -19,6 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from emulator.recordings.cassette import Cassette, Plan
 
+# As `emulator.recordings.format` has them, which takes a while to import.
+PROVENANCES = ("real service", "real engine", "stand-in", "scripted", "unknown")
 MARK = (
     'recording(name, compare="json"): play this recording to the test; `recorded` is the endpoint'
 )
@@ -37,8 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--bidi-record-target", help="ws://HOST:PORT or https://HOST:8443/NAME")
     group.addoption(
         "--bidi-record-provenance",
-        choices=("real service", "real engine", "stand-in", "scripted"),
-        default="stand-in",
+        choices=PROVENANCES,
+        default="unknown",
         help="what the target is",
     )
     parser.addini(

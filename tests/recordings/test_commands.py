@@ -167,7 +167,7 @@ async def test_the_page_s_record_writes_a_session_and_stops_at_a_signal(
 
     assert outcome.alike
     assert process.returncode == 0
-    assert (found.header.endpoint, found.header.provenance) == ("voxtral", "stand-in")
+    assert (found.header.endpoint, found.header.provenance) == ("voxtral", "unknown")
     assert [e.size for e in found.events if isinstance(e, PartEvent)] == [2, 2]
     assert "recorded" in log.decode()
 

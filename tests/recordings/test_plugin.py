@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from emulator.recordings import pytest_plugin
 from emulator.recordings.files import read_recording
+from emulator.recordings.format import PROVENANCES
 from fixtures.containers.echo import EchoContainer
 from tests.recordings.made import ended, part, written
 
@@ -183,6 +185,10 @@ async def test_the_test_of_the_page_records_and_replays(runs: Runs) -> None:
     (await runs("once", text=text)).assert_outcomes(passed=1)
     (await runs("none", text=text)).assert_outcomes(passed=1)
     assert runs.said() == ["hello"]
+
+
+def test_the_plugin_knows_every_provenance() -> None:
+    assert pytest_plugin.PROVENANCES == PROVENANCES
 
 
 def test_the_name_of_a_recording_leads_into_no_other_folder(tmp_path: Path) -> None:
