@@ -64,6 +64,8 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log.")] = False,
 ) -> None:
     """Speech to words on this machine: real SDK, emulator, bridge and a stand-in model."""
+    if scenario is not None and model is Models.VLLM:
+        _fail("--scenario is shown on the stand-in only; leave --model vllm out", USAGE)
     log_to_stderr(logging.INFO if verbose else logging.ERROR)
     from emulator.demo.command import DemoFailed, show_demo, show_scenario
 

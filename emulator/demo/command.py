@@ -45,8 +45,9 @@ def show_demo(audio: Path | None, *, real: bool, port: int) -> bool:
     stopwatch = Stopwatch()
     try:
         if real:
+            speech = load_speech(audio) if audio else None
             console.out("starting vLLM's engine, about 20 s …")
-            model = real_engine(load_speech(audio) if audio else None)
+            model = real_engine(speech)
         else:
             model = stand_in(load_speech(audio), stopwatch)
         with Screen(console) as screen:

@@ -110,6 +110,28 @@ def test_a_file_without_audio_is_named(
     assert "Traceback" not in ended.stderr
 
 
+def test_a_file_without_audio_is_named_before_the_engine_is_started(
+    run_bidi: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "speech.wav"
+    file.write_bytes(b"this is text, not sound")
+
+    ended = run_bidi("demo", "--model", "vllm", "--audio", file)
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert f"error: {file}" in ended.stderr
+
+
+def test_a_scenario_on_the_real_engine_is_refused(run_bidi: Run) -> None:
+    ended = run_bidi("demo", "--model", "vllm", "--scenario", "container-dies")
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "error: --scenario is shown on the stand-in only; leave --model vllm out\n"
+    )
+
+
 def test_ctrl_c_ends_it_without_a_traceback(start_bidi: Start) -> None:
     process = start_bidi("demo")
     assert process.stdout is not None
