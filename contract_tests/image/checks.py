@@ -28,15 +28,15 @@ async def label(stage: ImageStage) -> Outcome:
     return ok(f"{LABEL}=true")
 
 
-@IMAGE.check("image.exec-form", "SIGTERM reaches the program, not a shell", clauses=("K4",))
+@IMAGE.check("image.exec-form", "the entrypoint is in exec form, and gets `serve`", clauses=("K4",))
 async def exec_form(stage: ImageStage) -> Outcome:
     image = stage.image
-    program = " ".join(image.entrypoint or image.command)
+    program = " ".join(image.entrypoint)
     if image.shell_form:
         return failed(
-            f"process 1 is a shell, which passes SIGTERM on to nobody: {program}",
+            f"the entrypoint is in shell form, and the argument `serve` is lost: {program}",
             expected='an entrypoint in exec form, such as ["python3", "serve.py"]',
-            advice="write ENTRYPOINT as a JSON list; a start script ends with `exec`",
+            advice="write ENTRYPOINT as a JSON list",
         )
     if not image.entrypoint:
         return non_strict(
@@ -134,6 +134,6 @@ async def sigterm(stage: ImageStage) -> Outcome:
             f"it still ran {STOP_SECONDS:g} s after SIGTERM and was killed",
             expected="an exit within 30 s",
             advice="is process 1 a shell, or a program without a handler for SIGTERM? Process 1 "
-            "gets no signal that it has not asked for",
+            "gets no signal that it has not asked for; a start script ends with `exec`",
         )
     return ok(f"exit code {stopped.code}, {milliseconds(stopped.seconds)} after SIGTERM")

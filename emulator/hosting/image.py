@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,13 +58,13 @@ class ImageFacts:
 
     @property
     def shell_form(self) -> bool:
-        """Whether a shell is its first process, which passes SIGTERM on to nobody (K4)."""
-        program = self.entrypoint or self.command
+        """Whether its entrypoint is a line for a shell, which no argument reaches (K4)."""
+        if len(self.entrypoint) < 3:
+            return False
+        program, *_, option, _ = self.entrypoint
+        # What follows the line would be arguments of it, and `serve` one more.
         return (
-            len(program) > 1
-            and program[0].rpartition("/")[2] in _SHELLS
-            and program[1].startswith("-")
-            and program[1].endswith("c")
+            program.rpartition("/")[2] in _SHELLS and re.fullmatch("-[a-z]*c", option) is not None
         )
 
     def check(self) -> None:

@@ -65,12 +65,12 @@ def build(name: str, *dockerfile: str) -> str:
     return image
 
 
-async def test_a_missing_label_and_a_shell_as_process_1_are_both_named(unfit: str) -> None:
+async def test_a_missing_label_and_an_entrypoint_in_shell_form_are_both_named(unfit: str) -> None:
     findings = found(await run_image_checks(ImageRun(unfit), Options(checks=("image",))))
     assert findings["image.label"].verdict is Verdict.FAILED
     assert findings["image.label"].summary == "the label is missing"
     assert findings["image.exec-form"].verdict is Verdict.FAILED
-    assert "process 1 is a shell" in findings["image.exec-form"].summary
+    assert "the argument `serve` is lost" in findings["image.exec-form"].summary
     assert findings["image.starts"].verdict is Verdict.FAILED
     assert findings["image.sigterm"].verdict is Verdict.SKIPPED
 
@@ -130,7 +130,7 @@ class TestTheCommand:
         assert "FAILED image.label" in said
         assert f"to do add `LABEL {LABEL}=true` to the Dockerfile" in said
         assert "FAILED image.exec-form" in said
-        assert "process 1 is a shell, which passes SIGTERM on to nobody: /bin/sh -c" in said
+        assert "the entrypoint is in shell form, and the argument `serve` is lost: /bin/sh" in said
         assert "to do write ENTRYPOINT as a JSON list" in said
 
     def test_ctrl_c_ends_it_and_its_container(self, with_model: str) -> None:

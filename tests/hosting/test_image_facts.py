@@ -51,15 +51,25 @@ class TestAnImage:
     @pytest.mark.clause("K4")
     @pytest.mark.parametrize(
         "program",
-        [["/bin/sh", "-c", "python3 serve.py"], ["bash", "-lc", "exec vllm"], ["sh", "-ec", "x"]],
+        [
+            ["/bin/sh", "-c", "python3 serve.py"],
+            ["bash", "-lc", "exec vllm"],
+            ["sh", "-ec", "x"],
+            ["/bin/bash", "-o", "pipefail", "-c", "python3 serve.py"],
+        ],
     )
-    def test_whose_first_process_is_a_shell_is_known(self, program: list[str]) -> None:
+    def test_whose_entrypoint_is_a_shells_line_is_known(self, program: list[str]) -> None:
         assert facts(Entrypoint=program).shell_form
-        assert facts(Entrypoint=None, Cmd=program).shell_form
 
-    @pytest.mark.parametrize("program", [["sh", "start.sh"], ["tini", "--", "vllm"], ["sh"]])
-    def test_whose_shell_runs_a_script_may_still_exec(self, program: list[str]) -> None:
+    @pytest.mark.parametrize(
+        "program",
+        [["sh", "start.sh"], ["tini", "--", "vllm"], ["sh"], ["sh", "-c", 'exec x "$@"', "--"]],
+    )
+    def test_whose_entrypoint_gets_the_argument_is_in_exec_form(self, program: list[str]) -> None:
         assert not facts(Entrypoint=program).shell_form
+
+    def test_whose_command_alone_is_a_shells_line_has_no_entrypoint_to_blame(self) -> None:
+        assert not facts(Entrypoint=None, Cmd=["/bin/sh", "-c", "python3 serve.py"]).shell_form
 
     @pytest.mark.parametrize(("user", "root"), [("0:0", True), ("root", True), ("model", False)])
     def test_knows_whom_it_runs_as(self, user: str, root: bool) -> None:
