@@ -27,7 +27,7 @@ ON_TERM_EXIT_0 = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); say(); 
 
 _CHILD = """
 import os, signal, subprocess, sys
-def say(): print(sys.argv[1], os.getpid(), flush=True)
+def say(): os.write(1, f"{sys.argv[1]} {os.getpid()}\\n".encode())  # in one write
 """
 _PARENT = """
 import json, sys
