@@ -32,7 +32,7 @@ WORKDIR /opt/bridge
 ENV PYTHONUNBUFFERED=1
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python3", "/opt/bridge/ask_ping.py"]
-ENTRYPOINT ["python3", "-m", "bridge"]
+ENTRYPOINT ["python3", "/opt/bridge/serve.py"]
 CMD ["serve"]
 
 
