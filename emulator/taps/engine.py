@@ -260,13 +260,15 @@ class Faults(Tap):
     ) -> Sequence[Item | Later]:
         when, fault, scene = active.rule.when, active.rule.fault, part.scene
         late, item = taken_apart(passing)
-        if active.removal.removed.is_set() or not self._fits(active, part, item):
+        at = late.at if late is not None and late.at != math.inf else scene.clock.now()
+        if active.removal.removed.is_set() or at < session.opened_at + when.at:
+            return (passing,)
+        if not self._fits(active, part, item):
             return (passing,)
         part.acted += 1
         if hasattr(fault, "apply"):
             of_items: Fault = fault  # type: ignore[assignment]
-            now = scene.clock.now()
-            scene.at = late.at if late is not None and late.at != math.inf else now
+            scene.at = at
             results = await of_items.apply(session, item, scene)
             return results if late is None else late.followed_by(results)
         of_session: SessionFault = fault  # type: ignore[assignment]

@@ -42,7 +42,8 @@ class When:
         point: where: at the opening, once the stream is open, or as something passes.
         after: so many items that fit are left alone; a fault that concerns the session then acts
             at once, with 0 before the first item. At the opening: so many invocations.
-        at: seconds of the emulator's clock after the stream opened; only with `opened`.
+        at: seconds of the emulator's clock after the stream opened; what passes before that is
+            left alone and not counted. Not with `opening`.
         kind: which items: data frames and parts, or control frames, errors, Close frames.
         type: the item's payload is JSON with this `type`.
         probability: of acting, for each item that fits; drawn from the plan's seed.
@@ -73,8 +74,10 @@ class When:
             raise ValueError(f"point must be one of {', '.join(POINTS)}, not {self.point!r}")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability must be from 0 to 1, not {self.probability}")
-        if self.at and self.point != "opened":
-            raise ValueError('at goes with point = "opened"')
+        if self.at and self.point == "opening":
+            raise ValueError(
+                'at counts from when the stream opened: it does not go with point = "opening"'
+            )
         if self.after and self.point == "opened":
             raise ValueError('after counts what passes: it does not go with point = "opened"')
         if self.point in ("opening", "opened"):

@@ -90,6 +90,42 @@ async def test_a_timed_rule_whose_session_is_over_does_not_act() -> None:
     assert session.commands == []
 
 
+async def test_at_on_what_passes_leaves_alone_and_uncounted_what_comes_before() -> None:
+    stage = Stage()
+    await stage.clock.advance(100.0)
+    stage.play(rule(Drop(), at=60.0, after=1))
+    await stage.open()
+    assert await numbered(stage, 3) == ["0", "1", "2"]
+    await stage.clock.advance(59.9)
+    assert await numbered(stage, 1) == ["0"]
+
+    await stage.clock.advance(0.1)
+    assert await numbered(stage, 3) == ["0"]
+
+
+async def test_at_counts_for_a_late_item_when_it_comes_to_the_rule() -> None:
+    stage = Stage()
+    stage.play(rule(Delay(5.0)), rule(Drop(), at=60.0))
+    await stage.open()
+    await stage.clock.advance(54.0)
+    assert await due_at(stage, part()) == 59.0
+
+    await stage.clock.advance(1.0)
+    assert await stage.pass_through(part()) == []
+
+
+async def test_a_session_fault_with_at_on_what_passes_acts_on_the_first_item_from_then() -> None:
+    stage = Stage()
+    stage.play(rule(KillContainer(), at=60.0))
+    session = await stage.open()
+    await stage.send(part())
+    await stage.clock.advance(60.0)
+    assert session.commands == []
+
+    await stage.send(part())
+    assert session.commands == [("abort_container",)]
+
+
 async def test_a_delay_makes_items_late_without_slowing_their_rate() -> None:
     stage = Stage()
     stage.play(rule(Delay(2.0)))

@@ -210,7 +210,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"point": "from-container", "kind": "close"}, "data, ping, pong, any do"),
         ({"point": "to-somewhere"}, "point must be one of opening, opened, to-container, "),
         ({"kind": "error", "type": "x"}, 'type is that of a payload: kind = "error" has none'),
-        ({"at": 3.0}, 'at goes with point = "opened"'),
+        ({"point": "opening", "at": 3.0}, 'it does not go with point = "opening"'),
         ({"point": "opened", "after": 3}, 'does not go with point = "opened"'),
         (
             {"point": "opening", "type": "x"},
