@@ -228,7 +228,8 @@ def test_conditions_that_can_never_hold_are_refused(when: dict[str, Any], says: 
     ("kind", "fields", "says"),
     [
         ("bandwidth", {"bytes_per_second": 0}, "bytes_per_second must be more than 0"),
-        ("duplicate", {"copies": 0}, "copies must be 1 or more"),
+        ("duplicate", {"copies": 0}, "copies must be from 1 to 100, not 0"),
+        ("duplicate", {"copies": 100_000}, "copies must be from 1 to 100, not 100000"),
         ("truncate", {"bytes": 0}, "bytes must be 1 or more"),
         ("replace", {}, "there is nothing to replace"),
         ("replace", {"text": "a", "base64": "YQ=="}, "give either text or base64"),

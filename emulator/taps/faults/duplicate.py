@@ -9,6 +9,8 @@ from typing import ClassVar
 from emulator.taps.faults.fault import Scene, fault
 from emulator.taps.tap import Item, TappedSession
 
+MOST_COPIES = 100
+
 
 @fault
 @dataclass(frozen=True)
@@ -16,15 +18,16 @@ class Duplicate:
     """Lets each item pass again, at once.
 
     Args:
-        copies: how many more there are of it.
+        copies: how many more there are of it, at most 100: they are all queued at once, whatever
+            room the session has.
     """
 
     name: ClassVar[str] = "duplicate"
     copies: int = 1
 
     def __post_init__(self) -> None:
-        if self.copies < 1:
-            raise ValueError(f"copies must be 1 or more, not {self.copies}")
+        if not 1 <= self.copies <= MOST_COPIES:
+            raise ValueError(f"copies must be from 1 to {MOST_COPIES}, not {self.copies}")
 
     async def apply(self, session: TappedSession, item: Item, scene: Scene) -> Sequence[Item]:
         return (item,) * (1 + self.copies)
