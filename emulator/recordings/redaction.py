@@ -23,7 +23,7 @@ _SECRET_WORDS = {"sig", "hmac", "pass", "pw", "pin", "otp", "totp", "sid", "sas"
 # As the whole name: `language_code` is none.
 _SECRET_NAMES = {"code"}
 # A JSON Web Token, whatever its name: base64 of `{"`, then a dot.
-_JWT = re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w.-]+")
+_JWT = re.compile(r"(?:(?<![\w-])|(?<=%[\dA-Fa-f]{2}))eyJ[\w-]+\.[\w.-]+")
 _MACHINE = re.compile(r" (?:os|md/arch|md/pyimpl)[/#]\S*")
 
 

@@ -229,6 +229,7 @@ def test_the_schema_knows_every_layer_and_forbids_what_it_does_not_know() -> Non
         ("/a?next=%2Fb%3Ftoken%3Dabc&y=2", "/a?next=%2Fb%3Ftoken%3DREDACTED&y=2", True),
         ("/a?jwt=abc==", "/a?jwt=REDACTED", True),
         ("/a?q=eyJhbGci.eyJzdWIi.c2ln&y=2", "/a?q=REDACTED&y=2", True),
+        ("/a?q=Bearer%20eyJhbGci.eyJzdWIi.c2ln", "/a?q=Bearer%20REDACTED", True),
         ("/a?eyJhbGci.eyJzdWIi.c2ln", "/a?REDACTED", True),
         ("/a?token=&y=2", "/a?token=&y=2", False),
     ],
