@@ -135,7 +135,7 @@ class TestLog:
             async with sagemaker(bridge.url) as client:
                 await closed_with(client)
             await asyncio.wait_for(bridge.sessions.wait_idle(), LIMIT_SECONDS)
-        (record,) = [r for r in caplog.records if r.name == "bridge.session"]
+        (record,) = [r for r in caplog.records if r.getMessage().startswith("session ended ")]
         assert record.levelno == logging.WARNING
         assert 'vllm="received 1011 (engine died)"' in record.getMessage()
 
