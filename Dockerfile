@@ -32,7 +32,10 @@ WORKDIR /opt/bridge
 ENV PYTHONUNBUFFERED=1
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python3", "/opt/bridge/ask_ping.py"]
-ENTRYPOINT ["python3", "/opt/bridge/serve.py"]
+# The first process hears no signal without a handler, and Python takes its time to get to that: one
+# that is blocked waits. Needs coreutils 8.31, and a base without it fails here.
+RUN env --block-signal=TERM,INT true
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python3", "-m", "bridge"]
 CMD ["serve"]
 
 
@@ -73,8 +76,8 @@ FROM ${VLLM_IMAGE} AS voxtral
 LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
 USER root
 COPY --from=bridge-packages /opt/bridge /opt/bridge
-# A base image with another Python fails here, not on SageMaker.
-RUN PYTHONPATH=/opt/bridge python3 -c "import bridge.app"
+# A base image with another Python, or an old coreutils, fails here, not on SageMaker.
+RUN PYTHONPATH=/opt/bridge env --block-signal=TERM,INT python3 -c "import bridge.app"
 # 45,000 tokens are an hour of speech. Mistral's advice for this model: piecewise CUDA graphs.
 ENV PYTHONUNBUFFERED=1 \
     SM_VLLM_MAX_MODEL_LEN=45000 \
@@ -82,5 +85,5 @@ ENV PYTHONUNBUFFERED=1 \
     VLLM_DISABLE_COMPILE_CACHE=1
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=8m CMD ["python3", "/opt/bridge/ask_ping.py"]
-ENTRYPOINT ["python3", "/opt/bridge/supervise.py"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python3", "/opt/bridge/supervise.py"]
 CMD ["serve"]

@@ -219,7 +219,7 @@ def run(settings: Settings, observe: Observe = SessionLog) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
-        # An image blocks them until here, because process 1 gets none without a handler.
+        # The images block them until here: process 1 hears none without a handler.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         logger.info("listening %s", key_values(url=_url_of(listener), backend=settings.backend_url))
         await server.serve([listener])

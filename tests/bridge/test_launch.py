@@ -1,6 +1,8 @@
-"""The first processes of the images: a signal that comes before they can act on it is not lost."""
+"""What the images start: a signal that comes before it can be acted on is not lost."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +10,11 @@ from pathlib import Path
 import pytest
 
 LIMIT_SECONDS = 60  # a bound for tests that would otherwise hang, never a wait
-LAUNCH = Path(__file__).parents[2] / "images/launch"
+ROOT = Path(__file__).parents[2]
 
-# Runs a script that gets SIGTERM when it begins to import the bridge.
+AS_THE_IMAGES_DO = ("env", "--block-signal=TERM,INT")
+
+# Runs a module or a script that gets SIGTERM when it begins to import the bridge.
 _EARLY = """
 import runpy, signal, sys
 
@@ -21,7 +25,8 @@ class Early:
             signal.raise_signal(signal.SIGTERM)
 
 sys.meta_path.insert(0, Early)
-runpy.run_path(sys.argv.pop(1), run_name="__main__")
+run = runpy.run_path if sys.argv[1].endswith(".py") else runpy.run_module
+run(sys.argv.pop(1), run_name="__main__")
 """
 
 
@@ -40,26 +45,32 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-# As process 1 it would get no signal that would end it here.
+# Not process 1, so SIGTERM would end it here, and not be lost.
 @pytest.mark.clause("K4")
 @pytest.mark.parametrize(
-    ("script", "codes", "said"),
+    ("program", "codes", "said"),
     [
-        ("serve.py", {0}, "logger=bridge.server stopped"),
+        ("bridge", {0}, "logger=bridge.server stopped"),
         # The bridge may have had no time to hear it.
-        ("supervise.py", {0, 143}, 'why="told to stop"'),
+        (str(ROOT / "images/launch/supervise.py"), {0, 143}, 'why="told to stop"'),
     ],
 )
 def test_sigterm_during_the_imports_stops_it_in_order(
-    script: str, codes: set[int], said: str, environment: dict[str, str]
+    program: str, codes: set[int], said: str, environment: dict[str, str]
 ) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", _EARLY, str(LAUNCH / script), "serve"],
+        [*AS_THE_IMAGES_DO, sys.executable, "-c", _EARLY, program, "serve"],
         env=environment,
         capture_output=True,
         text=True,
-        cwd=LAUNCH.parents[1],
+        cwd=ROOT,
         timeout=LIMIT_SECONDS,
     )
     assert ended.returncode in codes, ended.stderr
     assert said in ended.stderr
+
+
+def test_both_images_start_so() -> None:
+    entrypoints = re.findall(r"^ENTRYPOINT (.*bridge.*)$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert len(entrypoints) == 2
+    assert all(tuple(json.loads(each)[:2]) == AS_THE_IMAGES_DO for each in entrypoints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from testcontainers.core.network import Network
@@ -107,6 +108,21 @@ async def test_a_session_that_does_not_finish_is_closed_with_1001_before_sagemak
         assert "1001" in str(error)
         assert "the bridge is stopping: drained for 25 s" in str(error)
         assert exit_code(container, 30 - (time.monotonic() - started)) == 0
+
+
+@pytest.mark.clause("K4")
+@pytest.mark.parametrize("target", ["bridge", "voxtral"])
+def test_a_sigterm_right_after_the_start_is_not_lost(
+    target: str, bidi_images: Mapping[str, str], model: Path
+) -> None:
+    mount = f"{model}:/opt/ml/model:ro"
+    container = docker("run", "--detach", "--volume", mount, bidi_images[target], "serve")
+    try:
+        docker("kill", "--signal", "TERM", container)
+        # The bridge under a supervisor may have had no time to hear it.
+        assert exit_code(container) in (0, 143)
+    finally:
+        docker("rm", "--force", "--volumes", container)
 
 
 async def test_a_container_that_takes_too_much_memory_is_killed_in_mid_stream(
