@@ -82,6 +82,8 @@ class _Watched:
     due: dict[Point | None, list[_Due]] = field(default_factory=dict)
     # Where something was late, so that others may cross before the item of now.
     slowed: set[Point | None] = field(default_factory=set)
+    # Whether faults have begun to act since the last item.
+    acting: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
     switched: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -235,6 +237,11 @@ class Faults(Tap):
     async def passing(self, session: TappedSession, passage: Passage) -> Sequence[Item | Later]:
         items: Sequence[Item | Later] = (passage.item,)
         point = _point(passage)
+        watched = self._watched.get(session.id)
+        if watched is not None and watched.acting:
+            # However many items come at once, what those before this one have set off comes first.
+            watched.acting = False
+            await asyncio.sleep(0)
         for active in self._at.get(point, ()):
             part = self._part(active, session.id)
             if part is None or not part.chosen:
@@ -243,7 +250,6 @@ class Faults(Tap):
             for item in items:
                 passed += await self._through(active, part, session, item)
             items = passed
-        watched = self._watched.get(session.id)
         if watched is None or not items:
             return items
         if any(isinstance(each, Later) for each in items):
@@ -301,6 +307,7 @@ class Faults(Tap):
             watched.due[point] = left
         for each in due:
             if each.crosses and not each.scene.removal.removed.is_set():
+                watched.acting = True
                 each.scene.spawn(each.fault.act(self._open[session_id], each.scene))
 
     # The end.

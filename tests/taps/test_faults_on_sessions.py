@@ -163,6 +163,18 @@ async def test_after_goaway_open_streams_go_on_and_new_ones_are_refused() -> Non
         assert other.reset == ErrorCodes.REFUSED_STREAM
 
 
+async def test_a_session_fault_comes_right_behind_its_item_however_many_come_at_once() -> None:
+    async def says_much(connection: FrameSocket) -> None:
+        for number in range(10):
+            await connection.send(Wire.TEXT, str(number).encode())
+        await connection.receive()
+
+    plan = rule(InjectEvent("PayloadPart", text="injected"), after=3)
+    async with faulted(plan, container=says_much) as w:
+        stream = await opened(w)
+        assert await texts(stream, 5) == [b"0", b"1", b"2", b"injected", b"3"]
+
+
 async def test_a_tcp_reset_ends_every_stream_of_the_connection() -> None:
     async with faulted(rule(TcpReset(), after=1, sessions=1)) as w:
         first, second = await opened(w), await opened(w)
