@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
+from typing import IO
 
 PROGRAM = "docker"
 
@@ -24,10 +26,15 @@ async def docker(*arguments: str, seconds: float = 60.0, given: str = "") -> str
     Raises:
         DockerError: there is no docker command, no daemon, or the command failed.
     """
-    process = await start_docker(*arguments, stdin=PIPE if given else DEVNULL)
+    # A file, because a command can open /dev/stdin anew where it is one, and not where it is a
+    # socket, which some event loops make of a pipe.
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(given.encode(errors="surrogateescape"))
+        stdin.seek(0)
+        process = await start_docker(*arguments, stdin=stdin)
     try:
         async with asyncio.timeout(seconds):
-            out, err = await process.communicate(given.encode(errors="surrogateescape"))
+            out, err = await process.communicate()
     except TimeoutError:
         raise DockerError(
             f"`docker {arguments[0]}` did not end within {seconds:g} s: is the daemon stuck? "
@@ -42,7 +49,9 @@ async def docker(*arguments: str, seconds: float = 60.0, given: str = "") -> str
     return out.decode(errors="replace").strip()
 
 
-async def start_docker(*arguments: str, stdin: int = DEVNULL) -> asyncio.subprocess.Process:
+async def start_docker(
+    *arguments: str, stdin: int | IO[bytes] = DEVNULL
+) -> asyncio.subprocess.Process:
     """Start the docker command with pipes on its output.
 
     It is in a session of its own: Ctrl-C is for us, who then stop the container in order.

@@ -6,6 +6,8 @@ import io
 import json
 import re
 import tarfile
+import tomllib
+from collections.abc import Mapping
 from typing import Any, Self
 
 from aws_sdk_sagemaker_runtime_http2.client import AsyncSageMakerRuntimeHTTP2Client
@@ -39,8 +41,9 @@ class SageMakerBidiContainer(DockerContainer):
     def __init__(self, image: str = "sagemaker-bidi/emulator:latest", **options: Any) -> None:
         super().__init__(image, **options)
         self._arguments = ["serve", "--host", "0.0.0.0"]
-        self._toml: list[str] = []
+        self._config: dict[str, Any] = {}
         self._region = DEFAULT_REGION
+        self._host_regions: list[str | None] = []
         self.with_exposed_ports(PORT)
         self.waiting_for(
             LogMessageWaitStrategy(re.compile("listening on https"))
@@ -79,8 +82,12 @@ class SageMakerBidiContainer(DockerContainer):
         return self
 
     def with_config(self, toml: str) -> Self:
-        """Add a text in TOML to its configuration file; `names` is there already."""
-        self._toml.append(toml)
+        """Add a text in TOML to its configuration; over what was added before.
+
+        Raises:
+            TOMLDecodeError: it is no TOML.
+        """
+        _merge(self._config, tomllib.loads(toml))
         return self
 
     def with_contract(self, **settings: str | float | bool) -> Self:
@@ -89,18 +96,20 @@ class SageMakerBidiContainer(DockerContainer):
         Args:
             settings: fields of `ContractSettings` that are one value.
         """
-        # A JSON scalar is a TOML one.
-        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        return self.with_config("\n".join(["[contract]", *lines]))
+        _merge(self._config, {"contract": settings})
+        return self
 
-    def with_sagemaker_host(self, region: str = DEFAULT_REGION) -> Self:
+    def with_sagemaker_host(self, region: str | None = None) -> Self:
         """Be `runtime.sagemaker.REGION.amazonaws.com` to the containers on the same network.
 
         A client that hard-codes this host runs unchanged beside the emulator; it has to trust
         `get_bundle()`, and to send the test credentials.
+
+        Args:
+            region: that of `with_region` unless given; call again for another one.
         """
-        aliases = [f"{host}.sagemaker.{region}.amazonaws.com" for host in _HOSTS]
-        return self.with_network_aliases(*(self._network_aliases or []), *aliases)
+        self._host_regions.append(region)
+        return self
 
     def get_url(self) -> str:
         """The endpoint URL on this machine, `https://HOST:PORT`."""
@@ -143,10 +152,17 @@ class SageMakerBidiContainer(DockerContainer):
         names = host_names(self)
         if OWN_ADDRESS in names:
             add_options(self, entrypoint=["python", "-c", _WITH_OWN_ADDRESS])
-        # Before any table.
-        toml = [f"names = {json.dumps(names)}", *self._toml]
-        self.with_copy_into_container("\n\n".join(toml).encode(), _CONFIG)
+        config = {**self._config, "names": [*names, *self._config.get("names", [])]}
+        lines = [f"{_toml(name)} = {_toml(value)}\n" for name, value in config.items()]
+        self.with_copy_into_container("".join(lines).encode(), _CONFIG)
         self.with_command([*self._arguments, "--config", _CONFIG])
+        hosts = [
+            f"{host}.sagemaker.{region or self._region}.amazonaws.com"
+            for region in self._host_regions
+            for host in _HOSTS
+        ]
+        if hosts:
+            self.with_network_aliases(*dict.fromkeys([*(self._network_aliases or []), *hosts]))
 
     def _read(self, path: str) -> bytes:
         stream, _ = self.get_wrapped_container().get_archive(path)
@@ -155,6 +171,33 @@ class SageMakerBidiContainer(DockerContainer):
             if found is None:
                 raise FileNotFoundError(f"there is no file {path} in the emulator's container")
             return found.read()
+
+
+def _merge(config: dict[str, Any], added: Mapping[str, Any]) -> None:
+    """Put values over those that are there; tables are joined."""
+    for name, value in added.items():
+        if isinstance(value, Mapping) and isinstance(config.setdefault(name, {}), dict):
+            _merge(config[name], value)
+        else:
+            config[name] = value
+
+
+def _toml(value: object) -> str:
+    """A value in TOML, or a name; a table in one line."""
+    match value:
+        case Mapping():
+            members = (f"{_toml(name)} = {_toml(each)}" for name, each in value.items())
+            return "{" + ", ".join(members) + "}"
+        case list():
+            return "[" + ", ".join(map(_toml, value)) + "]"
+        case str():
+            # But for this character, which TOML wants escaped, a string is one of JSON.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case bool():
+            return json.dumps(value)
+        case _:
+            # Numbers and times; a table says `inf` and `nan` as Python does.
+            return str(value)
 
 
 _HOSTS = ("runtime", "runtime-fips")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -122,6 +124,42 @@ async def test_its_certificate_holds_where_containers_are_reached_by_their_own_a
             # An answer in HTTP: TLS has been agreed upon.
             with pytest.raises(RequestRefused):
                 await stream.opened()
+
+
+def test_settings_come_together_in_whatever_order_they_are_given(
+    bidi_images: Mapping[str, str], network: Network
+) -> None:
+    emulator = (
+        SageMakerBidiContainer(bidi_images["emulator"])
+        .with_sagemaker_host()
+        .with_sagemaker_host("us-west-2")
+        .with_network(network)
+        .with_network_aliases("mine")
+        .with_contract(health_interval=5.0)
+        .with_config("[contract]\naccept_seconds = 10.0\n[endpoints]\nv = { url = 'ws://h:9' }")
+        .with_config('names = ["mine"]\ngrace = 0.5')
+        .with_contract(lifetime=3.0)
+        .with_region("eu-west-1")
+    )
+    with emulator:
+        container = emulator.get_container_id()
+        config = tomllib.loads(docker("exec", container, "cat", "/etc/bidi.toml"))
+        asked = "{{json .NetworkSettings.Networks}}"
+        networks = json.loads(docker("inspect", "--format", asked, container))
+    assert config.pop("names")[-1] == "mine"
+    assert config == {
+        "contract": {"health_interval": 5.0, "accept_seconds": 10.0, "lifetime": 3.0},
+        "endpoints": {"v": {"url": "ws://h:9"}},
+        "grace": 0.5,
+    }
+    sagemaker = {
+        f"{host}.sagemaker.{region}.amazonaws.com"
+        for host in ("runtime", "runtime-fips")
+        for region in ("eu-west-1", "us-west-2")
+    }
+    assert {"mine", *sagemaker} == {
+        alias for alias in networks[network.name]["Aliases"] if alias != container[:12]
+    }
 
 
 def test_a_wrong_setting_is_told_at_the_start_and_not_after_a_minute(
