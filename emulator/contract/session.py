@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from emulator.contract import terminations
 from emulator.contract.chunks import ChunkChain, ChunkSignatureError, is_end
 from emulator.contract.endings import ABNORMAL, NO_STATUS, error_in_text_frame
 from emulator.contract.errors import StreamError
@@ -43,8 +44,7 @@ from emulator.contract.outputs import (
 )
 from emulator.contract.rate import Bucket
 from emulator.contract.settings import ContractSettings
-
-_LONGEST_DETAIL = 1000
+from emulator.contract.terminations import Termination
 
 
 class Session:
@@ -116,7 +116,7 @@ class Session:
             while self.ending is None and (message := self._decoder.next_message()) is not None:
                 self._receive_chunk(message, now, utc, outputs)
         except (EventStreamError, ChunkSignatureError, InvalidPart) as error:
-            self._refuse_input(error, outputs)
+            self._refuse(error, outputs)
         return outputs
 
     def _receive_chunk(self, chunk: Message, now: float, utc: float, outputs: list[Output]) -> None:
@@ -126,7 +126,7 @@ class Session:
             self._half_close("closed its input", outputs)
             return
         if self._rate is not None and not self._rate.take(now):
-            self._throttle(outputs)
+            self._terminate(terminations.too_many_events(self._settings), outputs)
             return
         self._idle_since = now
         part = part_from_message(self._event(payload))
@@ -166,7 +166,7 @@ class Session:
             try:
                 self._decoder.receive_end()
             except EventStreamError as error:
-                self._refuse_input(error, outputs)
+                self._refuse(error, outputs)
             else:
                 self._half_close("ended its request without the signed end of W4", outputs)
         return outputs
@@ -197,40 +197,11 @@ class Session:
         outputs.append(CloseContainer(self._settings.half_close_code, discard=True))
         outputs.append(EndStream())
 
-    def _refuse_input(
+    def _refuse(
         self, error: EventStreamError | ChunkSignatureError | InvalidPart, outputs: list[Output]
     ) -> None:
-        # It quotes the client's headers, which may be longer than an error can be.
-        detail = f"event {self.parts_received + 1}: {error}"[:_LONGEST_DETAIL]
-        why = f"the client sent an invalid {detail}"
-        shown = self._settings.invalid_input_error
-        if isinstance(error, ChunkSignatureError):
-            # It names the event itself, and its type travels as the code.
-            detail = error.message[:_LONGEST_DETAIL]
-            why = f"the client sent an event that breaks the chain: {error.detail}"
-            why = why[:_LONGEST_DETAIL]
-            shown = replace(shown, code=error.type)
-        shown = replace(shown, message=shown.message.replace("{detail}", detail))
-        self._end_with_error(
-            Ending("emulator", "F7", why, shown),
-            CloseContainer(1001, "client sent an invalid event"),
-            outputs,
-        )
-
-    def _throttle(self, outputs: list[Output]) -> None:
-        events = f"{self._settings.events_per_second:g}"
-        error = self._settings.event_rate_error
-        self._end_with_error(
-            Ending(
-                "emulator",
-                "K5",
-                f"the client sent more than {events} events a second (events_per_second)",
-                replace(error, message=error.message.replace("{events}", events)),
-                "put more into each event, and send them at the speed of the audio",
-            ),
-            CloseContainer(1001, "client sent too many events"),
-            outputs,
-        )
+        number = self.parts_received + 1
+        self._terminate(terminations.invalid_input(self._settings, number, error), outputs)
 
     # From the container.
 
@@ -312,16 +283,7 @@ class Session:
         """
         outputs: list[Output] = []
         if self.ending is None:
-            self._end_with_error(
-                Ending(
-                    "container",
-                    "M3",
-                    f"the metadata stream, which the container requires, ended with {code}",
-                    self._settings.metadata_lost_error,
-                ),
-                CloseContainer(1011, "metadata stream lost"),
-                outputs,
-            )
+            self._terminate(terminations.metadata_lost(self._settings, code), outputs)
         return outputs
 
     # From the clock and the operator.
@@ -338,69 +300,20 @@ class Session:
         if self.ending is not None:
             return outputs
         if now >= self._expires:
-            self._expire(outputs)
+            self._terminate(terminations.expired(self._settings), outputs)
             return outputs
         if now >= self._idle_until:
-            self._end_idle(outputs)
+            self._terminate(terminations.idle(self._settings), outputs)
             return outputs
         match self._keepalive.receive_timeout(now):
             case Ping(payload):
                 outputs.append(SendFrame(Frame(Opcode.PING, payload)))
             case Unanswered(pings):
-                self._give_up(pings, output_unread, outputs)
+                missed = terminations.missed_pongs(
+                    self._settings, pings, output_unread=output_unread
+                )
+                self._terminate(missed, outputs)
         return outputs
-
-    def _give_up(self, pings: int, output_unread: bool, outputs: list[Output]) -> None:
-        error = self._settings.missed_pongs_error
-        hint = (
-            "the client did not read its output, so the container was not read either: its pongs "
-            "may wait behind what it has said; receive all the time, also while sending"
-            if output_unread
-            else "a container that is blocked or frozen answers no pings; its endpoint stays in "
-            "service"
-        )
-        self._end_with_error(
-            Ending(
-                "emulator",
-                "K1",
-                f"the container answered none of {pings} consecutive pings",
-                replace(error, message=error.message.replace("{pings}", str(pings))),
-                hint,
-            ),
-            CloseContainer(1011, "keepalive ping timeout", discard=True),
-            outputs,
-        )
-
-    def _expire(self, outputs: list[Output]) -> None:
-        seconds = f"{self._settings.lifetime:g}"
-        error = self._settings.lifetime_error
-        self._end_with_error(
-            Ending(
-                "emulator",
-                "K2",
-                f"the stream lived its longest, {seconds} s",
-                replace(error, message=error.message.replace("{seconds}", seconds)),
-                "open a new stream before that and carry on there",
-            ),
-            CloseContainer(1001, "stream reached its longest duration"),
-            outputs,
-        )
-
-    def _end_idle(self, outputs: list[Output]) -> None:
-        seconds = f"{self._settings.idle_seconds:g}"
-        error = self._settings.idle_error
-        self._end_with_error(
-            Ending(
-                "emulator",
-                "K5",
-                f"neither a part nor a frame passed for {seconds} s (idle_seconds)",
-                replace(error, message=error.message.replace("{seconds}", seconds)),
-                "send something in time, silence too; what a slow container has not taken or the "
-                "client has not read has not passed",
-            ),
-            CloseContainer(1001, "stream was idle"),
-            outputs,
-        )
 
     def end(self, error: StreamError | None, why: str) -> list[Output]:
         """A fault plan ends the session.
@@ -424,11 +337,7 @@ class Session:
         """The emulator stops and waits no longer for this session."""
         outputs: list[Output] = []
         if self.ending is None:
-            self._end_with_error(
-                Ending("emulator", "E5", "the emulator stopped", self._settings.shutdown_error),
-                CloseContainer(1001, "service is shutting down"),
-                outputs,
-            )
+            self._terminate(terminations.shut_down(self._settings), outputs)
         return outputs
 
     def _end(self, ending: Ending) -> None:
@@ -437,6 +346,9 @@ class Session:
         self._chain = None
         self._decoder = Decoder()
         self._to_frames = PartsToFrames()
+
+    def _terminate(self, termination: Termination, outputs: list[Output]) -> None:
+        self._end_with_error(termination.ending, termination.close, outputs)
 
     def _end_with_error(
         self, ending: Ending, close: CloseContainer | None, outputs: list[Output]
