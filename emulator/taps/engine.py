@@ -318,6 +318,9 @@ class Faults(Tap):
     def refused(self, session_id: str, refusal: Refusal, at: float) -> None:
         self._forget(session_id)
 
+    def abandoned(self, session_id: str, why: str, at: float) -> None:
+        self._forget(session_id)
+
     def _forget(self, session_id: str) -> None:
         self._open.pop(session_id, None)
         for active in self._active:

@@ -100,6 +100,10 @@ class Recorder(Tap):
             End(ms=0, sender="emulator", type="refused", clause=refusal.clause),
         )
 
+    def abandoned(self, session_id: str, why: str, at: float) -> None:
+        # Nothing has passed that could be recorded.
+        self._asked.pop(session_id, None)
+
     def passed(self, session_id: str, passage: Passage) -> None:
         session = self._open.get(session_id)
         if session is None:

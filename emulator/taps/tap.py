@@ -222,5 +222,8 @@ class Tap:
     def refused(self, session_id: str, refusal: Refusal, at: float) -> None:
         """An invocation was refused: no stream was opened for it."""
 
+    def abandoned(self, session_id: str, why: str, at: float) -> None:
+        """The client was gone, or was cut off, before its stream opened: it got no answer."""
+
     def ended(self, session_id: str, ending: Ending | None, at: float) -> None:
         """The session is over; None if it failed inside the emulator."""

@@ -116,6 +116,9 @@ class Timeline(Tap):
     def refused(self, session_id: str, refusal: Refusal, at: float) -> None:
         self.refusals.append(refusal)
 
+    def abandoned(self, session_id: str, why: str, at: float) -> None:
+        self.note("client", f"gone, and never answered: {why}")
+
     def ended(self, session_id: str, ending: Ending | None, at: float) -> None:
         self.endings.append(ending)
 

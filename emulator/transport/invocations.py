@@ -149,8 +149,8 @@ class Invocations:
         except Refused as refused:
             self._refuse(stream, request_id, refused.refusal)
         except StreamReset as reset:
-            gone = "the client went away before its stream was open"
-            self._tell_refused(request_id, service_unavailable(gone, reset.why))
+            for tap in self._taps:
+                tap.abandoned(request_id, reset.why, self._clock.now())
             raise
         except Exception as error:
             logger.exception("%s: the invocation failed", request_id)
@@ -193,14 +193,11 @@ class Invocations:
             refusal.clause,
             refusal.reason or refusal.message,
         )
-        self._tell_refused(request_id, refusal)
+        for tap in self._taps:
+            tap.refused(request_id, refusal, self._clock.now())
         stream.send_headers(refusal.status, refusal.headers(request_id))
         stream.send(refusal.body())
         stream.end()
-
-    def _tell_refused(self, request_id: str, refusal: Refusal) -> None:
-        for tap in self._taps:
-            tap.refused(request_id, refusal, self._clock.now())
 
     async def _ask_taps(self, invoked: Invoked) -> None:
         if not self._openers:

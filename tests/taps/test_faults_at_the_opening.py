@@ -85,6 +85,7 @@ async def test_a_client_that_waits_no_longer_for_its_headers_leaves_nothing() ->
         async with asyncio.timeout(20):
             while w.emulator.faults._watched:
                 await w.client.ping()
+        assert w.watch.gone == ["received RST_STREAM CANCEL"]
 
 
 async def test_a_stream_may_be_reset_instead_of_opened() -> None:

@@ -53,6 +53,9 @@ class Books(Tap):
             for why, tally in way.lost.items():
                 self.lost[why] += tally.messages
 
+    def abandoned(self, session_id: str, why: str, at: float) -> None:
+        self.refused(session_id, None, at)
+
     def refused(self, session_id: str, refusal: object, at: float) -> None:
         self.refused_ += 1
 

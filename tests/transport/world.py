@@ -24,6 +24,7 @@ class Watch(Tap):
 
     passages: list[Passage] = field(default_factory=list)
     endings: list[Ending | None] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def opened(self, session: TappedSession) -> None:
@@ -35,6 +36,10 @@ class Watch(Tap):
 
     def ended(self, session_id: str, ending: Ending | None, at: float) -> None:
         self.endings.append(ending)
+        self.changed.set()
+
+    def abandoned(self, session_id: str, why: str, at: float) -> None:
+        self.gone.append(why)
         self.changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
