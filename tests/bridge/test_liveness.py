@@ -33,13 +33,19 @@ def speak(life: SessionLife, seconds: int, start: float = 0.0) -> None:
         life.sent(SECOND_OF_AUDIO, start + second)
 
 
+def waiting(engine: EngineLife) -> SessionLife:
+    """A session that vLLM owes a delta since its third second: four of audio have been sent."""
+    life = engine.session()
+    life.sent(COMMIT, 0.0)
+    speak(life, 4)
+    return life
+
+
 class TestAnEngine:
     def test_that_leaves_audio_without_a_delta_for_the_limit_hangs(
         self, engine: EngineLife
     ) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        waiting(engine)
         assert engine.silent_for(31.9) is None
         assert engine.silent_for(32.0) == 30.0
 
@@ -58,27 +64,21 @@ class TestAnEngine:
         assert engine.silent_for(130.0) == 30.0
 
     def test_that_answers_again_is_well(self, engine: EngineLife) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        life = waiting(engine)
         life.heard(DELTA, 60.0)
         assert engine.silent_for(1_000.0) is None
 
     def test_that_was_found_to_hang_still_does_when_the_session_has_left(
         self, engine: EngineLife
     ) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        life = waiting(engine)
         life.ended(40.0)
         assert engine.silent_for(50.0) == 48.0
 
     def test_that_has_been_replaced_is_not_blamed_for_a_session_that_has_left(
         self, engine: EngineLife
     ) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        life = waiting(engine)
         life.ended(40.0)
         engine.replaced()
         assert engine.silent_for(50.0) is None
@@ -86,34 +86,26 @@ class TestAnEngine:
     def test_that_has_been_replaced_is_blamed_for_a_session_that_still_waits(
         self, engine: EngineLife
     ) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        waiting(engine)
         engine.replaced()
         assert engine.silent_for(50.0) == 48.0
 
     def test_that_has_dropped_a_waiting_session_is_not_blamed_for_it(
         self, engine: EngineLife
     ) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        life = waiting(engine)
         life.dropped()
         life.ended(40.0)
         assert engine.silent_for(50.0) is None
 
     def test_is_not_blamed_when_a_session_leaves_before_the_limit(self, engine: EngineLife) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        life = waiting(engine)
         life.ended(20.0)
         assert engine.silent_for(1_000.0) is None
 
     def test_is_never_blamed_where_the_limit_is_off(self) -> None:
         engine = EngineLife(limit=None)
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        waiting(engine)
         assert engine.silent_for(10_000.0) is None
 
 
@@ -129,9 +121,7 @@ class TestSilenceThatIsInOrder:
         assert engine.silent_for(1_000.0) is None
 
     def test_of_a_client_that_says_nothing(self, engine: EngineLife) -> None:
-        life = engine.session()
-        life.sent(COMMIT, 0.0)
-        speak(life, 4)
+        life = waiting(engine)
         life.heard(DELTA, 5.0)
         assert engine.silent_for(1_000.0) is None
 
