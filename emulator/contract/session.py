@@ -61,7 +61,6 @@ class Session:
         self.parts_received = 0
         self.frames_sent = 0
         self.frames_received = 0
-        self.parts_sent = 0
         self._settings = settings
         self._chain: ChunkChain | None = chain
         self._expires = now + settings.lifetime
@@ -232,7 +231,6 @@ class Session:
                     outputs,
                 )
                 return
-        self.parts_sent += 1
         outputs.append(SendPart(self._to_parts.part(frame)))
 
     def receive_close(self, code: int, reason: str) -> list[Output]:

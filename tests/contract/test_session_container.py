@@ -46,7 +46,7 @@ def test_each_frame_is_sent_on_as_one_part(session: Session) -> None:
     frames = [Frame(Opcode.TEXT, b"\xff", fin=False), Frame(Opcode.CONT, b"")]
     outputs = [output for frame in frames for output in session.receive_frame(frame, 1.0)]
     assert outputs == [SendPart(Part(b"\xff", UTF8, PARTIAL)), SendPart(Part(b"", UTF8, COMPLETE))]
-    assert (session.frames_received, session.parts_sent) == (2, 2)
+    assert session.frames_received == 2
 
 
 @pytest.mark.clause("F5")
@@ -76,7 +76,7 @@ def test_an_error_frame_is_an_error_for_the_client_and_no_part(session: Session)
         EndStream(),
     ]
     assert ended(session) == ("container", "E4", error)
-    assert (session.frames_received, session.parts_sent) == (1, 0)
+    assert session.frames_received == 1
 
 
 @pytest.mark.clause("E4")
