@@ -227,6 +227,17 @@ def _settings(**tables: Mapping[str, Any]) -> _Settings:
         raise ConfigError("\n".join(map(_explain, error.errors()))) from error
 
 
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with another one over it: tables are joined, all else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merged(below, value)
+        result[key] = value
+    return result
+
+
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a configuration file and put the command line's options over it.
 

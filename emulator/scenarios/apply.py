@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emulator.config import Config, ConfigError, load_config
+from emulator.config import Config, ConfigError, load_config, merged
 from emulator.scenarios import Scenario, ScenarioError, read_scenario
 from emulator.scenarios.written import is_file, written
 from emulator.taps.plan import Plan, PlanError, read_plan
@@ -33,7 +33,7 @@ def apply(config: Config, chosen: Sequence[str | Scenario]) -> tuple[Config, lis
     plans: list[Plan] = []
     for each in chosen:
         plan, changes = _read(each)
-        overrides = _merged(overrides, changes)
+        overrides = merged(overrides, changes)
         if plan.rules:
             plans.append(plan)
     names = [plan.name for plan in plans]
@@ -43,7 +43,7 @@ def apply(config: Config, chosen: Sequence[str | Scenario]) -> tuple[Config, lis
         return config, plans
     try:
         given = config.model_dump(exclude_defaults=True)
-        return load_config(overrides=_merged(given, overrides)), plans
+        return load_config(overrides=merged(given, overrides)), plans
     except ConfigError as error:
         names = [each if isinstance(each, str) else each.name for each in chosen]
         raise ScenarioError(f"--scenario {', '.join(names)}: {error}") from error
@@ -75,13 +75,3 @@ def _from_file(path: Path) -> tuple[Plan, dict[str, Any]]:
         return read_plan(table, name=path.stem, where=str(path)), overrides
     except PlanError as error:
         raise ScenarioError(str(error)) from error
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = _merged(below, value)
-        merged[key] = value
-    return merged

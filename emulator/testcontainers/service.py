@@ -17,7 +17,7 @@ from smithy_http.aio.crt import AWSCRTHTTPClient
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from emulator.config import TEST_KEY
+from emulator.config import TEST_KEY, merged
 from emulator.testcontainers.model import VoxtralContainer
 from emulator.testcontainers.reach import OWN_ADDRESS, add_options, host_names, mapped
 
@@ -87,7 +87,7 @@ class SageMakerBidiContainer(DockerContainer):
         Raises:
             TOMLDecodeError: it is no TOML.
         """
-        _merge(self._config, tomllib.loads(toml))
+        self._config = merged(self._config, tomllib.loads(toml))
         return self
 
     def with_contract(self, **settings: str | float | bool) -> Self:
@@ -96,7 +96,7 @@ class SageMakerBidiContainer(DockerContainer):
         Args:
             settings: fields of `ContractSettings` that are one value.
         """
-        _merge(self._config, {"contract": settings})
+        self._config = merged(self._config, {"contract": settings})
         return self
 
     def with_sagemaker_host(self, region: str | None = None) -> Self:
@@ -171,15 +171,6 @@ class SageMakerBidiContainer(DockerContainer):
             if found is None:
                 raise FileNotFoundError(f"there is no file {path} in the emulator's container")
             return found.read()
-
-
-def _merge(config: dict[str, Any], added: Mapping[str, Any]) -> None:
-    """Put values over those that are there; tables are joined."""
-    for name, value in added.items():
-        if isinstance(value, Mapping) and isinstance(config.setdefault(name, {}), dict):
-            _merge(config[name], value)
-        else:
-            config[name] = value
 
 
 def _toml(value: object) -> str:
