@@ -46,7 +46,6 @@ from emulator.transport.record import SessionRecord, log_end
 logger = logging.getLogger("bidi.session")
 
 REMEMBERED_SESSIONS = 1000
-STOPPED = "The service is shutting down."
 
 
 class Invocations:
@@ -144,8 +143,9 @@ class Invocations:
             if not self._shut_down:
                 raise
             task.uncancel()
-            stopped = "the emulator stopped before the stream was open"
-            self._refuse(stream, request_id, service_unavailable(STOPPED, stopped))
+            told = self._settings.shutdown_error.message
+            why = "the emulator stopped before the stream was open"
+            self._refuse(stream, request_id, service_unavailable(told, why))
         except Refused as refused:
             self._refuse(stream, request_id, refused.refusal)
         except StreamReset as reset:
