@@ -18,11 +18,13 @@ ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
 WORKDIR /build
 COPY images/wheels wheels
-COPY constraints.txt images/bridge.txt ./
-RUN python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore \
-    --target /opt/bridge --constraint constraints.txt --requirement bridge.txt
+COPY constraints.txt images/dependencies.py ./
+COPY bridge/pyproject.toml bridge.toml
+RUN python3 dependencies.py bridge.toml > requirements.txt && \
+    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore \
+    --target /opt/bridge --constraint constraints.txt --requirement requirements.txt
 COPY images/launch /opt/bridge
-COPY bridge /opt/bridge/bridge
+COPY bridge/sagemaker_bidi_bridge /opt/bridge/sagemaker_bidi_bridge
 
 
 FROM ${PYTHON_IMAGE} AS bridge
@@ -35,7 +37,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python3", "/opt/
 # The first process hears no signal without a handler, and Python takes its time to get to that: one
 # that is blocked waits. Needs coreutils 8.31, and a base without it fails here.
 RUN env --block-signal=TERM,INT true
-ENTRYPOINT ["env", "--block-signal=TERM,INT", "python3", "-m", "bridge"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python3", "-m", "sagemaker_bidi_bridge"]
 CMD ["serve"]
 
 
@@ -46,7 +48,9 @@ RUN python3 -m venv --without-pip /opt/bidi
 WORKDIR /build
 COPY images/wheels wheels
 COPY constraints.txt pyproject.toml images/dependencies.py ./
-RUN python3 dependencies.py pyproject.toml > requirements.txt && \
+COPY client/pyproject.toml client.toml
+COPY bridge/pyproject.toml bridge.toml
+RUN python3 dependencies.py pyproject.toml client.toml bridge.toml > requirements.txt && \
     python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir \
     --constraint constraints.txt --requirement requirements.txt
 COPY LICENSE README.md ./
@@ -55,7 +59,7 @@ COPY client client
 COPY contract_tests contract_tests
 COPY emulator emulator
 COPY fixtures fixtures
-RUN python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir --no-deps .
+RUN python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir --no-deps ./client ./bridge .
 
 
 FROM ${PYTHON_IMAGE} AS emulator
@@ -77,7 +81,7 @@ LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
 USER root
 COPY --from=bridge-packages /opt/bridge /opt/bridge
 # A base image with another Python, or an old coreutils, fails here, not on SageMaker.
-RUN PYTHONPATH=/opt/bridge env --block-signal=TERM,INT python3 -c "import bridge.app"
+RUN PYTHONPATH=/opt/bridge env --block-signal=TERM,INT python3 -c "import sagemaker_bidi_bridge.app"
 # 45,000 tokens are an hour of speech. Mistral's advice for this model: piecewise CUDA graphs.
 ENV PYTHONUNBUFFERED=1 \
     SM_VLLM_MAX_MODEL_LEN=45000 \

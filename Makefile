@@ -47,11 +47,11 @@ scenarios: setup
 
 # The real vLLM engine for the CPU, in an environment of its own: 430 MB to fetch.
 engine: setup
-	$(BIN)/python -m fixtures.engine.environment
+	$(BIN)/python -m sagemaker_bidi_fixtures.engine.environment
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml client/pyproject.toml bridge/pyproject.toml constraints.txt
 	@python=$$($(FIND_PYTHON)); \
 	if [ -z "$$python" ]; then \
 		echo "error: no Python 3.12 or newer on PATH or in pyenv; install one (with venv), or say make PYTHON=/path/to/python3.12" >&2; \
@@ -59,7 +59,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	fi; \
 	echo "setting up $(VENV) with $$($$python --version)"; \
 	$$python -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ./client --editable ./bridge --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
 clean:

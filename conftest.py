@@ -2,7 +2,7 @@
 
 import signal
 
-pytest_plugins = ["emulator.testcontainers.fixtures"]
+pytest_plugins = ["sagemaker_bidi.testing.containers.fixtures", "tests.clause_marks"]
 
 
 def pytest_configure() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Config, Emulator
-from emulator.emulator import CONNECTION_FAILED
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.emulator import CONNECTION_FAILED
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 
 # These first build an image, load an engine or fetch a release of the SDK.
 SLOW_TO_START = ("docker", "gpu", "sdk", "vllm")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from emulator import ManualClock, RealClock, ScaledClock
+from sagemaker_bidi import ManualClock, RealClock, ScaledClock
 
 
 async def test_the_real_clock_sleeps_until_its_deadline_and_not_at_all_for_a_past_one() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from websockets.frames import Opcode
 
-from emulator import Config, ConfigError, Emulator, ManualClock, PortTaken, RealClock
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import AcceptAfter, MisbehavingContainer
-from fixtures.containers.server import FrameServer
+from sagemaker_bidi import Config, ConfigError, Emulator, ManualClock, PortTaken, RealClock
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import AcceptAfter, MisbehavingContainer
+from sagemaker_bidi_fixtures.containers.server import FrameServer
 from tests.transport.lean_client import LeanClient
 from tests.transport.world import names_of_other_tasks, open_sockets, stalls, world
 

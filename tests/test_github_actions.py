@@ -14,7 +14,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
-from emulator.cli import app
+from sagemaker_bidi.commands.bidi import app
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/github-actions.md").read_text()

@@ -2,7 +2,7 @@
 
 import sys
 
-from bridge.ask_ping import main
+from sagemaker_bidi_bridge.ask_ping import main
 
 if __name__ == "__main__":
     sys.exit(main())

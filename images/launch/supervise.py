@@ -6,7 +6,7 @@ would have to be the working directory, which vLLM's Python would take its packa
 
 import sys
 
-from bridge.supervise import main
+from sagemaker_bidi_bridge.supervise import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,10 +17,10 @@ from benchmarks.container import EchoContainer
 from benchmarks.load.http2 import literal_block
 from benchmarks.load.payloads import BULK_FRAME, VOICE_FRAME, Payload, payloads
 from benchmarks.load.signing import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ChunkSigner, sign_request
-from emulator.contract.chunks import ChunkChain
-from emulator.contract.credentials import Credentials
-from emulator.contract.eventstream import Decoder
-from emulator.contract.sigv4 import SignedRequest, verify_request
+from sagemaker_bidi.contract.eventstream.messages import Decoder
+from sagemaker_bidi.contract.sigv4.chunks import ChunkChain
+from sagemaker_bidi.contract.sigv4.credentials import Credentials
+from sagemaker_bidi.contract.sigv4.request import SignedRequest, verify_request
 
 PATH = "/endpoints/bench/invocations-bidirectional-stream"
 KEYS = {ACCESS_KEY_ID: Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)}

@@ -190,13 +190,14 @@ def test_a_table_is_markdown_with_missing_values_shown() -> None:
 def test_a_profile_counts_the_innermost_function_alone_and_all_of_them_within() -> None:
     stacks = read_stacks(
         [
-            "main (a.py:1);run (emulator/live.py:5);verify (emulator/contract/chunks.py:9) 3\n",
-            "main (a.py:1);run (emulator/live.py:7) 1\n",
+            "main (a.py:1);run (sagemaker_bidi/live.py:5);"
+            "verify (sagemaker_bidi/contract/sigv4/chunks.py:9) 3\n",
+            "main (a.py:1);run (sagemaker_bidi/live.py:7) 1\n",
         ]
     )
     found = summarise(stacks)
     assert found["samples"] == 4
     assert found["parts"] == [["signatures (W4)", 0.75], ["session's pumps", 0.25]]
-    assert found["alone"][0] == ["verify (emulator/contract/chunks.py)", 0.75]
+    assert found["alone"][0] == ["verify (sagemaker_bidi/contract/sigv4/chunks.py)", 0.75]
     # What is in every sample is only the way to the work.
-    assert found["within"] == [["verify (emulator/contract/chunks.py)", 0.75]]
+    assert found["within"] == [["verify (sagemaker_bidi/contract/sigv4/chunks.py)", 0.75]]

@@ -16,8 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 
-from bridge import SessionEnd, Settings
-from bridge.observe import Kind, Side
+from sagemaker_bidi_bridge import SessionEnd, Settings
+from sagemaker_bidi_bridge.observe import Kind, Side
 
 DATA_PATH = "/invocations-bidirectional-stream"
 LIMIT_SECONDS = 20  # a bound for tests that would otherwise hang, never a wait

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.engine_options import engine_command
-from bridge.settings import SettingsError
+from sagemaker_bidi_bridge.engine_options import engine_command
+from sagemaker_bidi_bridge.settings import SettingsError
 
 
 @pytest.fixture

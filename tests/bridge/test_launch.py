@@ -21,7 +21,7 @@ import runpy, signal, sys
 class Early:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name == "bridge":
+        if name == "sagemaker_bidi_bridge":
             signal.raise_signal(signal.SIGTERM)
 
 sys.meta_path.insert(0, Early)
@@ -50,7 +50,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("program", "codes", "said"),
     [
-        ("bridge", {0}, "logger=bridge.server stopped"),
+        ("sagemaker_bidi_bridge", {0}, "logger=bridge.server stopped"),
         # The bridge may have had no time to hear it.
         (str(ROOT / "images/launch/supervise.py"), {0, 143}, 'why="told to stop"'),
     ],

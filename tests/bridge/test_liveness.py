@@ -11,9 +11,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from bridge import BridgeServer
-from bridge.liveness import EngineLife, SessionLife
-from bridge.sessions import Sessions
+from sagemaker_bidi_bridge import BridgeServer
+from sagemaker_bidi_bridge.liveness import EngineLife, SessionLife
+from sagemaker_bidi_bridge.sessions import Sessions
 from tests.bridge.peers import LIMIT_SECONDS, sagemaker, settings_for, vllm
 
 COMMIT = json.dumps({"type": "input_audio_buffer.commit"})

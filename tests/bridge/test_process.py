@@ -1,4 +1,4 @@
-"""`python -m bridge` as a container runs it: signals, exit codes, the command line."""
+"""The bridge as a container runs it: signals, exit codes, the command line."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ async def bridge_process(**variables: str) -> AsyncIterator[Process]:
     environ = {name: value for name, value in os.environ.items() if "BRIDGE_" not in name}
     environ |= {"BRIDGE_HOST": "127.0.0.1", "BRIDGE_PORT": "0", "BRIDGE_OPEN_TIMEOUT_MS": "5000"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "serve"),
+        *(sys.executable, "-m", "sagemaker_bidi_bridge", "serve"),
         env=environ | variables,
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -170,7 +170,8 @@ class TestCommandLine:
 
     async def test_help_prints_each_variable_with_its_default(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "--help"), stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "sagemaker_bidi_bridge", "--help"),
+            stdout=asyncio.subprocess.PIPE,
         )
         text, _ = await asyncio.wait_for(process.communicate(), LIMIT_SECONDS)
         assert process.returncode == 0

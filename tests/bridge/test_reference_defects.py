@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request, Response
 
-from bridge import BridgeServer, Settings
-from bridge.backend import open_backend
+from sagemaker_bidi_bridge import BridgeServer, Settings
+from sagemaker_bidi_bridge.backend import open_backend
 from tests.bridge.peers import (
     LIMIT_SECONDS,
     Watcher,

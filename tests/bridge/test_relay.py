@@ -7,7 +7,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from bridge import BridgeServer
+from sagemaker_bidi_bridge import BridgeServer
 from tests.bridge.peers import (
     LIMIT_SECONDS,
     Watcher,

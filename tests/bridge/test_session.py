@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
-from bridge import BridgeServer, CannotListen, Settings
+from sagemaker_bidi_bridge import BridgeServer, CannotListen, Settings
 from tests.bridge.peers import (
     DATA_PATH,
     LIMIT_SECONDS,

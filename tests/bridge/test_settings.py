@@ -2,8 +2,8 @@
 
 import pytest
 
-from bridge import Settings, SettingsError, read_settings
-from bridge.settings import VARIABLES, describe_variables
+from sagemaker_bidi_bridge import Settings, SettingsError, read_settings
+from sagemaker_bidi_bridge.settings import VARIABLES, describe_variables
 
 
 def test_an_empty_environment_gives_the_defaults_without_a_warning() -> None:

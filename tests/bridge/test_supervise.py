@@ -31,8 +31,8 @@ def say(): os.write(1, f"{sys.argv[1]} {os.getpid()}\\n".encode())  # in one wri
 """
 _PARENT = """
 import json, sys
-from bridge.supervise import supervise
-from bridge.supervision import Limits, Supervision
+from sagemaker_bidi_bridge.supervise import supervise
+from sagemaker_bidi_bridge.supervision import Limits, Supervision
 commands, limits = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 commands = {name: tuple(command) for name, command in commands.items()}
 sys.exit(supervise(commands, Supervision(Limits(**limits))))
@@ -136,7 +136,7 @@ def test_the_children_of_a_killed_vllm_do_not_outlive_the_container() -> None:
 
 def test_a_program_that_is_not_there_is_named() -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "bridge.supervise", "serve"],
+        [sys.executable, "-m", "sagemaker_bidi_bridge.supervise", "serve"],
         env={"SM_VLLM_MODEL": "tiny", "PATH": "/nowhere"},
         capture_output=True,
         text=True,

@@ -4,7 +4,16 @@ import signal
 
 import pytest
 
-from bridge.supervision import Action, Ended, Finish, Limits, Name, Supervision, Tell, Told
+from sagemaker_bidi_bridge.supervision import (
+    Action,
+    Ended,
+    Finish,
+    Limits,
+    Name,
+    Supervision,
+    Tell,
+    Told,
+)
 
 TERM = signal.SIGTERM
 

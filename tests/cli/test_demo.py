@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from fixtures.speech import recording
+from sagemaker_bidi_fixtures.speech import recording
 
 type Run = Callable[..., subprocess.CompletedProcess[str]]
 type Start = Callable[..., subprocess.Popen[str]]

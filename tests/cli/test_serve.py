@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 
 SDK_CLIENT = """
 import asyncio, sys

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from websockets.frames import Close, Opcode
 
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.cli.test_serve import in_thread, read_until_ready
 from tests.transport.lean_client import LeanClient, LeanStream
 

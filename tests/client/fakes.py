@@ -14,8 +14,8 @@ from aws_sdk_sagemaker_runtime_http2.models import (
 )
 from smithy_core.response import ResponseMetadata
 
-from client.history import History
-from client.stream import Opening
+from sagemaker_bidi_client.history import History
+from sagemaker_bidi_client.stream import Opening
 
 
 class FakeInput:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from client.audio import Audio, AudioError, chunk_seconds, load
+from sagemaker_bidi_client.audio import Audio, AudioError, chunk_seconds, load
 
 
 def tone(rate: int, seconds: float = 0.5, channels: int = 1, hertz: float = 440.0) -> np.ndarray:

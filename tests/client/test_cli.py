@@ -13,14 +13,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bridge.server import BridgeServer
-from client.audio import Audio
-from client.cli import _Words, register, summary
-from client.events import Result, Timing
-from emulator import Emulator
-from fixtures.containers.misbehaving import MisbehavingContainer, RefuseUpgrade
-from fixtures.speech import recording
-from fixtures.vllm.server import StandInVLLM
+from sagemaker_bidi import Emulator
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.cli import _Words, register, summary
+from sagemaker_bidi_client.events import Result, Timing
+from sagemaker_bidi_fixtures.containers.misbehaving import MisbehavingContainer, RefuseUpgrade
+from sagemaker_bidi_fixtures.speech import recording
+from sagemaker_bidi_fixtures.vllm.server import StandInVLLM
 from tests.bridge.peers import settings_for
 
 SPEECH = recording("quick-brown-fox")
@@ -142,7 +142,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 async def start(emulator: Emulator, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-m", "client", str(SPEECH.path), *arguments),
+        *(sys.executable, "-X", "dev", "-m", "sagemaker_bidi_client", str(SPEECH.path), *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **emulator.trust()},

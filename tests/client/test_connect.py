@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from client.connect import open_stream
-from client.errors import ConnectionFailed, SettingsError, StreamError, UnusableValue
+from sagemaker_bidi_client.connect import open_stream
+from sagemaker_bidi_client.errors import ConnectionFailed, SettingsError, StreamError, UnusableValue
 
 type Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

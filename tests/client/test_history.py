@@ -1,6 +1,6 @@
 """What happened on a stream, told in order."""
 
-from client.history import History
+from sagemaker_bidi_client.history import History
 
 
 def test_milestones_and_counts_are_told_in_their_order() -> None:

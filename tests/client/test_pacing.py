@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from client.pacing import paced
+from sagemaker_bidi_client.pacing import paced
 
 
 class Time:

@@ -5,8 +5,16 @@ import json
 
 import pytest
 
-from client import realtime
-from client.realtime import Delta, Done, ErrorEvent, SessionCreated, Transcript, Unknown, Usage
+from sagemaker_bidi_client import realtime
+from sagemaker_bidi_client.realtime import (
+    Delta,
+    Done,
+    ErrorEvent,
+    SessionCreated,
+    Transcript,
+    Unknown,
+    Usage,
+)
 
 
 def test_client_messages_have_the_shapes_that_vllm_reads() -> None:

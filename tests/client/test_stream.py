@@ -10,10 +10,10 @@ from awscrt.exceptions import AwsCrtError
 from smithy_aws_event_stream.exceptions import ChecksumMismatch, UnmodeledEventError
 from smithy_core.exceptions import SmithyError
 
-from client.errors import ConnectionFailed, RequestRefused, StreamBroken, StreamEnded
-from client.history import History
-from client.sdk import Refusal
-from client.stream import Opening, Part, Stream
+from sagemaker_bidi_client.errors import ConnectionFailed, RequestRefused, StreamBroken, StreamEnded
+from sagemaker_bidi_client.history import History
+from sagemaker_bidi_client.sdk import Refusal
+from sagemaker_bidi_client.stream import Opening, Part, Stream
 from tests.client.fakes import FakeDuplex, part
 
 URL = "https://localhost:8443"

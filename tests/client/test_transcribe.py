@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from client import events
-from client.audio import Audio
-from client.errors import (
+from sagemaker_bidi_client import events
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.errors import (
     ConnectionFailed,
     ModelError,
     StreamBroken,
@@ -15,9 +15,9 @@ from client.errors import (
     StreamError,
     TranscriptMissing,
 )
-from client.events import Event
-from client.realtime import Usage
-from client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.events import Event
+from sagemaker_bidi_client.realtime import Usage
+from sagemaker_bidi_client.transcribe import Plan, transcribe
 from tests.client.fakes import FakeModel
 
 AUDIO = Audio(bytes(range(256)) * 64, 0.512, 16_000, 1, "WAV PCM_16")

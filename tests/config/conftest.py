@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator.config import Config, load_config
+from sagemaker_bidi.config import Config, load_config
 from tests.config.loading import Load
 
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.config import Config
+from sagemaker_bidi.config import Config
 
 type Load = Callable[[str], Config]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulator.config import ConfigError, load_config
+from sagemaker_bidi.config import ConfigError, load_config
 from tests.config.loading import Load
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from emulator.config import TEST_KEY, Config, load_config
-from emulator.contract.credentials import Credentials
-from emulator.contract.endings import CLEAN
-from emulator.contract.errors import StreamError
-from emulator.contract.settings import ContractSettings
-from emulator.hosting.endpoints import Variant
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.config import TEST_KEY, Config, load_config
+from sagemaker_bidi.contract.endings import CLEAN
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.settings import ContractSettings
+from sagemaker_bidi.contract.sigv4.credentials import Credentials
+from sagemaker_bidi.endpoints.endpoints import Variant
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.config.loading import Load
 
 

@@ -8,11 +8,16 @@ from hashlib import sha256
 
 import pytest
 
-from emulator.contract.chunks import ChunkChain
-from emulator.contract.credentials import Credentials, signing_key
-from emulator.contract.eventstream import HeaderValue, Message, Timestamp, encode_headers
-from emulator.contract.sigv4 import VerifiedRequest
-from emulator.contract.sigv4_clock import amz_date
+from sagemaker_bidi.contract.eventstream.messages import (
+    HeaderValue,
+    Message,
+    Timestamp,
+    encode_headers,
+)
+from sagemaker_bidi.contract.sigv4.chunks import ChunkChain
+from sagemaker_bidi.contract.sigv4.clock import amz_date
+from sagemaker_bidi.contract.sigv4.credentials import Credentials, signing_key
+from sagemaker_bidi.contract.sigv4.request import VerifiedRequest
 
 UTC = 1_772_600_767.0
 SEED = "5a" * 32

@@ -16,8 +16,13 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest as BotocoreRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from emulator.contract.credentials import Credentials
-from emulator.contract.sigv4 import SignatureError, SignedRequest, VerifiedRequest, verify_request
+from sagemaker_bidi.contract.sigv4.credentials import Credentials
+from sagemaker_bidi.contract.sigv4.request import (
+    SignatureError,
+    SignedRequest,
+    VerifiedRequest,
+    verify_request,
+)
 
 DATE = "20260304T050607Z"
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC).timestamp()

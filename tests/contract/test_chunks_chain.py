@@ -14,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smithy_aws_event_stream.events import EventHeaderEncoder, EventMessage
 
-from emulator.contract.chunks import ChunkChain, ChunkSignatureError, is_end
-from emulator.contract.credentials import Credentials, signing_key
-from emulator.contract.eventstream import (
+from sagemaker_bidi.contract.eventstream.messages import (
     Decoder,
     HeaderValue,
     Int64,
@@ -24,7 +22,9 @@ from emulator.contract.eventstream import (
     Timestamp,
     encode_headers,
 )
-from emulator.contract.sigv4 import VerifiedRequest
+from sagemaker_bidi.contract.sigv4.chunks import ChunkChain, ChunkSignatureError, is_end
+from sagemaker_bidi.contract.sigv4.credentials import Credentials, signing_key
+from sagemaker_bidi.contract.sigv4.request import VerifiedRequest
 
 pytestmark = [pytest.mark.clause("W4"), pytest.mark.clause("F7")]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from emulator.contract.endings import (
+from sagemaker_bidi.contract.endings import (
     CLEAN,
     NO_STATUS,
     WRAPPED,
@@ -16,7 +16,7 @@ from emulator.contract.endings import (
     CloseRule,
     error_in_text_frame,
 )
-from emulator.contract.errors import StreamError
+from sagemaker_bidi.contract.errors import StreamError
 
 POLICY = ClosePolicy()
 BUSY = CloseRule(StreamError("ModelStreamError", "BUSY_{code}", "said: {reason}"))

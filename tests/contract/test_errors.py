@@ -20,8 +20,8 @@ from smithy_aws_event_stream.exceptions import UnmodeledEventError
 from smithy_core.aio.types import AsyncBytesReader
 from smithy_json import JSONCodec
 
-from emulator.contract import errors
-from emulator.contract.errors import Refusal, Refused, StreamError
+from sagemaker_bidi.contract import errors
+from sagemaker_bidi.contract.errors import Refusal, Refused, StreamError
 
 
 def fields(refusal: Refusal) -> dict[str, object]:

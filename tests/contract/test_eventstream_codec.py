@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smithy_aws_event_stream.events import HEADER_VALUE, Byte, Event, EventMessage, Long, Short
 
-from emulator.contract.eventstream import (
+from sagemaker_bidi.contract.eventstream.messages import (
     Decoder,
     DuplicateHeader,
     HeadersTooLong,

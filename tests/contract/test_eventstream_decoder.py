@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.eventstream import (
+from sagemaker_bidi.contract.eventstream.messages import (
     Decoder,
     DuplicateHeader,
     EventStreamError,

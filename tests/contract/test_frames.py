@@ -18,8 +18,8 @@ from smithy_aws_event_stream.events import Event
 from smithy_core.aio.types import AsyncBytesReader
 from smithy_json import JSONCodec
 
-from emulator.contract.eventstream import HeaderValue, Message, decode_message
-from emulator.contract.frames import (
+from sagemaker_bidi.contract.eventstream.messages import HeaderValue, Message, decode_message
+from sagemaker_bidi.contract.frames import (
     BINARY,
     COMPLETE,
     PARTIAL,

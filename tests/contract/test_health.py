@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.health import Answer, Health, Status
+from sagemaker_bidi.contract.health import Answer, Health, Status
 
 pytestmark = pytest.mark.clause("K4")
 

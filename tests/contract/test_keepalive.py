@@ -9,7 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from emulator.contract.keepalive import Keepalive, Ping, Unanswered
+from sagemaker_bidi.contract.keepalive import Keepalive, Ping, Unanswered
 
 pytestmark = pytest.mark.clause("K1")
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract import metadata
-from emulator.contract.frames import Frame, Opcode
-from emulator.contract.metadata import (
+from sagemaker_bidi.contract import metadata
+from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.contract.metadata import (
     DEFAULT_PATH,
     PATH,
     REQUIRED,

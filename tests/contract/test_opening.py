@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.errors import Refusal, Refused
-from emulator.contract.opening import (
+from sagemaker_bidi.contract.errors import Refusal, Refused
+from sagemaker_bidi.contract.opening import (
     CONTAINER_PATH,
     INFERENCE_ID,
     INVOCATION_PATH,

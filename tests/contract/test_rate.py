@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.rate import Bucket
+from sagemaker_bidi.contract.rate import Bucket
 
 _pauses = st.lists(st.floats(0.0, 10.0), max_size=30)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from emulator.contract.endings import CLEAN, ClosePolicy, CloseRule
-from emulator.contract.errors import StreamError
-from emulator.contract.frames import COMPLETE, PARTIAL, UTF8, Frame, Opcode, Part
-from emulator.contract.outputs import (
+from sagemaker_bidi.contract.endings import CLEAN, ClosePolicy, CloseRule
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.frames import COMPLETE, PARTIAL, UTF8, Frame, Opcode, Part
+from sagemaker_bidi.contract.outputs import (
     CloseContainer,
     EndStream,
     Output,
@@ -17,8 +17,8 @@ from emulator.contract.outputs import (
     SendError,
     SendPart,
 )
-from emulator.contract.session import Session
-from emulator.contract.settings import ContractSettings
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.contract.settings import ContractSettings
 
 ERROR_FRAME = b'{"ModelStreamError": {"ErrorCode": "OOM", "Message": "out of memory"}}'
 

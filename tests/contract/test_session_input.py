@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.errors import StreamError
-from emulator.contract.eventstream import Message
-from emulator.contract.frames import Frame, Opcode
-from emulator.contract.outputs import (
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.eventstream.messages import Message
+from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.contract.outputs import (
     CloseContainer,
     EndStream,
     Output,
     SendError,
     SendFrame,
 )
-from emulator.contract.session import Session
-from emulator.contract.settings import ContractSettings
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.contract.settings import ContractSettings
 
 PART = {":message-type": "event", ":event-type": "PayloadPart"}
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from emulator.contract.errors import StreamError
-from emulator.contract.outputs import CloseContainer, EndStream, Output, SendError
-from emulator.contract.session import Session
-from emulator.contract.settings import ContractSettings
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.outputs import CloseContainer, EndStream, Output, SendError
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.contract.settings import ContractSettings
 
 ERROR = StreamError("InternalStreamFailure", "", "made up")
 

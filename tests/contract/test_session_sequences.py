@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.frames import Frame, Opcode
-from emulator.contract.outputs import (
+from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.contract.outputs import (
     CloseContainer,
     EndStream,
     Output,
@@ -19,8 +19,8 @@ from emulator.contract.outputs import (
     SendFrame,
     SendPart,
 )
-from emulator.contract.session import Session
-from emulator.contract.settings import ContractSettings
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.contract.settings import ContractSettings
 
 type Step = Callable[[Session, Any, float], list[Output]]
 

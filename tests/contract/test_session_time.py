@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from emulator.contract.errors import StreamError
-from emulator.contract.frames import Frame, Opcode
-from emulator.contract.outputs import (
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.contract.outputs import (
     CloseContainer,
     EndStream,
     Output,
     SendError,
     SendFrame,
 )
-from emulator.contract.session import Session
-from emulator.contract.settings import ContractSettings
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.contract.settings import ContractSettings
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from emulator.contract.errors import StreamError
-from emulator.contract.eventstream import decode_message
-from emulator.contract.settings import ContractSettings, assumptions, choices
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.eventstream.messages import decode_message
+from sagemaker_bidi.contract.settings import ContractSettings, assumptions, choices
 from tests.contract.conftest import payload_part
 
 DEFAULTS = ContractSettings()

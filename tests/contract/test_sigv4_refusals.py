@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.credentials import Credentials, signing_key
-from emulator.contract.sigv4 import SignatureError
+from sagemaker_bidi.contract.sigv4.credentials import Credentials, signing_key
+from sagemaker_bidi.contract.sigv4.request import SignatureError
 from tests.contract.signed_requests import (
     KEY,
     MISMATCH,

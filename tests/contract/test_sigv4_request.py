@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from emulator.contract.sigv4 import SignedRequest, VerifiedRequest
+from sagemaker_bidi.contract.sigv4.request import SignedRequest, VerifiedRequest
 from tests.contract.signed_requests import (
     HEADERS,
     KEY,

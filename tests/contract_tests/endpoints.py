@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from contract_tests.endpoint.run import run_endpoint_checks
-from contract_tests.options import EndpointTarget, Options
-from contract_tests.verdicts import Finding, Report
-from emulator import Config, Emulator
-from emulator.taps.plan import Plan, Rule, When
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.server import FrameServer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.faults.plan import Plan, Rule, When
+from sagemaker_bidi_contract.endpoint.run import run_endpoint_checks
+from sagemaker_bidi_contract.options import EndpointTarget, Options
+from sagemaker_bidi_contract.verdicts import Finding, Report
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.server import FrameServer
 
 # A test machine may be busy: more than the 250 ms of O3.
 ACCEPT_SECONDS = 5.0

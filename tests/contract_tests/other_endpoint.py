@@ -15,7 +15,7 @@ import h2.events
 import h2.exceptions
 import trustme
 
-from contract_tests.wire.events import Malformed, Messages
+from sagemaker_bidi_contract.wire.events import Malformed, Messages
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What each recording in `fixtures/sessions` is of, to play it to: one place for every claim."""
+"""What each bundled recording is of, to play it to: one place for every claim."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from emulator import Config, Emulator
-from emulator.recordings.files import Recording
-from emulator.recordings.format import Header
-from emulator.recordings.playback import Playback
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.recordings.files import Recording
+from sagemaker_bidi.recordings.format import Header
+from sagemaker_bidi.replay.playback import Playback
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.contract_tests.endpoints import ACCEPT_SECONDS, environment
 from tests.recordings.made import ended, part, written
 from tests.recordings.make_sessions import BRIDGED, ECHO, MISBEHAVING, SESSIONS, bridged

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from contract_tests.container.run import run_container_checks
-from contract_tests.exchange import ExchangeLog
-from contract_tests.options import BackendAddress, ContainerTarget, Options
-from contract_tests.verdicts import Finding, Report, Verdict
-from contract_tests.wire.page import get
+from sagemaker_bidi_contract.container.run import run_container_checks
+from sagemaker_bidi_contract.exchange import ExchangeLog
+from sagemaker_bidi_contract.options import BackendAddress, ContainerTarget, Options
+from sagemaker_bidi_contract.verdicts import Finding, Report, Verdict
+from sagemaker_bidi_contract.wire.page import get
 
 
 class HasUrl(Protocol):

@@ -10,13 +10,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from contract_tests.cli import register
-from contract_tests.container.run import container_checks
-from contract_tests.options import BackendAddress, ContainerTarget, TargetError
-from contract_tests.report.files import require_writable
-from contract_tests.targets import checks_for
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
+from sagemaker_bidi_contract.cli import register
+from sagemaker_bidi_contract.container.run import container_checks
+from sagemaker_bidi_contract.options import BackendAddress, ContainerTarget, TargetError
+from sagemaker_bidi_contract.report.files import require_writable
+from sagemaker_bidi_contract.targets import checks_for
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
 from tests.contract_tests.running import settle, unused_port
 
 ROOT = Path(__file__).parents[2]
@@ -156,8 +156,16 @@ async def run_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
     # A configuration of its own: this project's asks for plugins that the inner run has not.
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-p", "contract_tests.plugin", "-p", "no:cacheprovider"),
-        *("--pyargs", "contract_tests.suite", "-q", "-rA", *arguments),
+        *(
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "sagemaker_bidi_contract.plugin",
+            "-p",
+            "no:cacheprovider",
+        ),
+        *("--pyargs", "sagemaker_bidi_contract.suite", "-q", "-rA", *arguments),
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)},
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,

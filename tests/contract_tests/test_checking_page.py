@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge import BridgeServer
-from contract_tests.container.stage import _NEEDS as CONTAINER_NEEDS
-from contract_tests.endpoint.stage import _NEEDS as NEEDS
-from contract_tests.obeying import ObeyingContainer
-from contract_tests.replay.choice import BUNDLED
-from emulator import Config, Emulator
-from emulator.recordings.files import read_recording
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi_bridge import BridgeServer
+from sagemaker_bidi_contract.container.stage import _NEEDS as CONTAINER_NEEDS
+from sagemaker_bidi_contract.endpoint.stage import _NEEDS as NEEDS
+from sagemaker_bidi_contract.obeying import ObeyingContainer
+from sagemaker_bidi_contract.replay.choice import BUNDLED
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.bridge.peers import settings_for
 from tests.contract_tests.endpoints import ACCEPT_SECONDS, environment
 from tests.contract_tests.running import settle, unused_port
@@ -94,7 +94,9 @@ async def test_a_check_of_the_page_does_what_it_says(command: str, tmp_path: Pat
 async def test_a_run_of_pytest_on_the_page_makes_its_checks(command: str, tmp_path: Path) -> None:
     async with targets(command) as at:
         words = arguments(command, at, tmp_path)
-        status, output = await run_pytest(tmp_path, *words[words.index("contract_tests.suite") :])
+        status, output = await run_pytest(
+            tmp_path, *words[words.index("sagemaker_bidi_contract.suite") :]
+        )
     # The emulator takes any key and any region unless it is told otherwise.
     assert status == (1 if "--bidi-strict" in command else 0), output
     assert re.search(r"\d+ passed", output)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.clause_marks import without_test
-from contract_tests.ledger import ledger
+from sagemaker_bidi.contract.ledger import ledger
+from tests.clause_marks import without_test
 
 
 def run(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -15,7 +15,7 @@ def run(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[s
     (folder / "tests" / "test_it.py").write_text(f"import pytest\n\n{test}\n", "utf-8")
     (folder / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n", "utf-8")
     # The inner run is its own: no plugin, option or coverage of the outer one.
-    command = [sys.executable, "-m", "pytest", "-p", "contract_tests.clause_marks"]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.clause_marks"]
     command += ["-p", "no:cacheprovider", *options]
     root = Path(__file__).parents[2]
     environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(root)}

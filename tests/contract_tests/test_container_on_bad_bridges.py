@@ -13,9 +13,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from contract_tests.verdicts import Verdict
-from fixtures.vllm import RealtimeSession, Recogniser, StandInVLLM
-from fixtures.vllm.events import (
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.vllm import RealtimeSession, Recogniser, StandInVLLM
+from sagemaker_bidi_fixtures.vllm.events import (
     ErrorEvent,
     ServerEvent,
     TranscriptionDelta,

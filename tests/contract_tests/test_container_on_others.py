@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from websockets.frames import Opcode
 
-from contract_tests.container import keepalive
-from contract_tests.options import ContainerTarget, Options
-from contract_tests.targets import run_checks
-from contract_tests.verdicts import Report, Verdict
-from contract_tests.wire import reach
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi_contract.container import keepalive
+from sagemaker_bidi_contract.options import ContainerTarget, Options
+from sagemaker_bidi_contract.targets import run_checks
+from sagemaker_bidi_contract.verdicts import Report, Verdict
+from sagemaker_bidi_contract.wire import reach
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     AcceptAfter,
     Answer,
     CloseAfter,
@@ -30,7 +30,7 @@ from fixtures.containers.misbehaving import (
     ScriptedFrame,
     SendPings,
 )
-from fixtures.containers.server import DATA_PATH, FrameServer, Ping
+from sagemaker_bidi_fixtures.containers.server import DATA_PATH, FrameServer, Ping
 from tests.contract_tests.endpoints import emulated
 from tests.contract_tests.running import check, check_one, told, unused_port
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge import BridgeServer, Settings
-from contract_tests.container.run import container_checks
-from contract_tests.options import BackendAddress
-from contract_tests.verdicts import Verdict
-from fixtures.speech import recording
-from fixtures.vllm import StandInVLLM, Version
+from sagemaker_bidi_bridge import BridgeServer, Settings
+from sagemaker_bidi_contract.container.run import container_checks
+from sagemaker_bidi_contract.options import BackendAddress
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.speech import recording
+from sagemaker_bidi_fixtures.vllm import StandInVLLM, Version
 from tests.bridge.peers import settings_for
 from tests.contract_tests.running import check, check_bridge, told, unused_port
 
@@ -36,7 +36,12 @@ async def bridge_process(backend_url: str) -> AsyncIterator[tuple[str, int]]:
         "BRIDGE_PORT": str(port),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "sagemaker_bidi_bridge",
+        cwd=ROOT,
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
     try:

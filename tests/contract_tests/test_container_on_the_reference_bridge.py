@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.defects import DEFECTS
-from contract_tests.options import BackendAddress
-from contract_tests.verdicts import Report, Verdict
-from fixtures.containers.reference_bridge import ReferenceBridge
+from sagemaker_bidi_contract.defects import DEFECTS
+from sagemaker_bidi_contract.options import BackendAddress
+from sagemaker_bidi_contract.verdicts import Report, Verdict
+from sagemaker_bidi_fixtures.containers.reference_bridge import ReferenceBridge
 from tests.contract_tests.running import check, check_bridge, unused_port
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ async def test_sessions_that_are_cut_by_sigterm_are_the_eighth_defect() -> None:
     port, backend = unused_port(), unused_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "fixtures.containers.reference_bridge", "--port", str(port)),
+        *("-m", "sagemaker_bidi_fixtures.containers.reference_bridge", "--port", str(port)),
         *("--backend", f"ws://127.0.0.1:{backend}/v1/realtime"),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.container import process as module
-from contract_tests.container.process import ContainerProcess
-from contract_tests.options import Options, TargetError
-from contract_tests.verdicts import Verdict
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_contract.container import process as module
+from sagemaker_bidi_contract.container.process import ContainerProcess
+from sagemaker_bidi_contract.options import Options, TargetError
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.contract_tests.running import check_one, unused_port
 from tests.contract_tests.test_check_command import bidi, run_pytest
 

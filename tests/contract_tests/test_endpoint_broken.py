@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from contract_tests.endpoint import chunks, opening
-from contract_tests.verdicts import Finding, Verdict
-from emulator.taps.faults.corrupt import Corrupt
-from emulator.taps.faults.drop import Drop
-from emulator.taps.faults.duplicate import Duplicate
-from emulator.taps.faults.goaway import Goaway
-from emulator.taps.faults.inject_event import InjectEvent
-from emulator.taps.faults.never_headers import NeverHeaders
-from emulator.taps.faults.refuse import Refuse
-from emulator.taps.faults.replace import Replace
-from emulator.taps.faults.reset_stream import ResetStream
-from emulator.taps.faults.tcp_reset import TcpReset
-from emulator.taps.faults.truncate import Truncate
-from emulator.taps.plan import Rule
+from sagemaker_bidi.faults.kinds.corrupt import Corrupt
+from sagemaker_bidi.faults.kinds.drop import Drop
+from sagemaker_bidi.faults.kinds.duplicate import Duplicate
+from sagemaker_bidi.faults.kinds.goaway import Goaway
+from sagemaker_bidi.faults.kinds.inject_event import InjectEvent
+from sagemaker_bidi.faults.kinds.never_headers import NeverHeaders
+from sagemaker_bidi.faults.kinds.refuse import Refuse
+from sagemaker_bidi.faults.kinds.replace import Replace
+from sagemaker_bidi.faults.kinds.reset_stream import ResetStream
+from sagemaker_bidi.faults.kinds.tcp_reset import TcpReset
+from sagemaker_bidi.faults.kinds.truncate import Truncate
+from sagemaker_bidi.faults.plan import Rule
+from sagemaker_bidi_contract.endpoint import chunks, opening
+from sagemaker_bidi_contract.verdicts import Finding, Verdict
 from tests.contract_tests.endpoints import check, check_one, emulated, environment, rule
 from tests.contract_tests.other_endpoint import Ways, other_endpoint
 from tests.contract_tests.running import unused_port

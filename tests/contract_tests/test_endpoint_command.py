@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.endpoint.run import endpoint_checks
-from contract_tests.options import EndpointTarget
-from emulator.taps.faults.corrupt import Corrupt
+from sagemaker_bidi.faults.kinds.corrupt import Corrupt
+from sagemaker_bidi_contract.endpoint.run import endpoint_checks
+from sagemaker_bidi_contract.options import EndpointTarget
 from tests.contract_tests.endpoints import emulated, rule
 from tests.contract_tests.test_check_command import bidi, bidi_on, run_pytest
 

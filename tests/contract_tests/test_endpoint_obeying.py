@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from contract_tests.endpoint.run import endpoint_checks
-from contract_tests.ledger import ledger
-from contract_tests.obeying import OFFERS, ObeyingContainer
-from contract_tests.verdicts import Finding, Verdict
-from emulator import Config, Emulator
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.contract.ledger import ledger
+from sagemaker_bidi_contract.endpoint.run import endpoint_checks
+from sagemaker_bidi_contract.obeying import OFFERS, ObeyingContainer
+from sagemaker_bidi_contract.verdicts import Finding, Verdict
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.contract_tests.endpoints import ACCEPT_SECONDS, check, check_one, emulated, environment
 from tests.contract_tests.running import told
 
@@ -46,7 +46,9 @@ async def test_without_it_they_are_skipped_and_say_what_to_start() -> None:
     async with emulated() as emulator:
         report = await check(emulator.url, *CHECKS, behind="echo")
     assert {item.verdict for item in report.findings} == {Verdict.SKIPPED}
-    assert all("python -m contract_tests.obeying" in item.summary for item in report.findings)
+    assert all(
+        "python -m sagemaker_bidi_contract.obeying" in item.summary for item in report.findings
+    )
 
 
 async def test_another_container_that_is_called_obeying_is_found_out() -> None:
@@ -72,7 +74,7 @@ class Deaf(ObeyingContainer):
 
 
 async def test_an_endpoint_that_answers_no_ping_is_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contract_tests.obeying.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("sagemaker_bidi_contract.obeying.ANSWER_SECONDS", 0.2)
     finding = await on_obeying("endpoint.container-pings", Deaf(port=0))
     assert finding.verdict is Verdict.FAILED
     assert "no pong" in finding.summary
@@ -81,7 +83,7 @@ async def test_an_endpoint_that_answers_no_ping_is_failed(monkeypatch: pytest.Mo
 async def test_an_endpoint_that_opens_no_metadata_stream_is_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("contract_tests.obeying.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("sagemaker_bidi_contract.obeying.ANSWER_SECONDS", 0.2)
     for offer in OFFERS:
         monkeypatch.setitem(OFFERS, offer, ())
     async with emulated(ObeyingContainer(port=0)) as emulator:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from contract_tests.endpoint.run import endpoint_checks
-from contract_tests.verdicts import Verdict
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi_contract.endpoint.run import endpoint_checks
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,
     MisbehavingContainer,
     NeverPong,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.server import BridgeServer
-from contract_tests.replay.choice import BUNDLED
-from contract_tests.verdicts import Verdict
-from emulator.recordings.files import read_recording
-from fixtures.engine.demo import demo_model
-from fixtures.engine.environment import Missing, find_engine
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_contract.replay.choice import BUNDLED
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.engine.demo import demo_model
+from sagemaker_bidi_fixtures.engine.environment import Missing, find_engine
 from tests.bridge.peers import settings_for
 from tests.contract_tests import endpoints, running
 from tests.contract_tests.recorded import behind_an_endpoint

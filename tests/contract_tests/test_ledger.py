@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.ledger import PROVENANCES, LedgerError, ledger, main, parse, to_markdown
-from emulator.config import Config
-from emulator.contract.settings import ContractSettings, choices
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.config import Config
+from sagemaker_bidi.contract.ledger import (
+    PROVENANCES,
+    LedgerError,
+    ledger,
+    main,
+    parse,
+    to_markdown,
+)
+from sagemaker_bidi.contract.settings import ContractSettings, choices
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {"W": 6, "O": 9, "F": 7, "K": 5, "E": 7, "M": 3, "P": 1}
@@ -81,7 +88,7 @@ def test_a_ledger_with_a_mistake_is_refused_by_clause_and_field(text: str, says:
 
 def test_the_page_in_docs_is_what_the_ledger_makes() -> None:
     assert (ROOT / "docs" / "contract.md").read_text("utf-8") == to_markdown(ledger()), (
-        "run: python -m contract_tests.ledger --write docs/contract.md"
+        "run: python -m sagemaker_bidi.contract.ledger --write docs/contract.md"
     )
 
 
@@ -104,4 +111,4 @@ def test_a_stale_page_fails_the_check_and_shows_the_difference(
     assert main(["--check", str(page)]) == 1
     shown = capsys.readouterr()
     assert "-### F3 Pieces\n+### F3 Fragments\n" in shown.out
-    assert "is stale; run: python -m contract_tests.ledger --write" in shown.err
+    assert "is stale; run: python -m sagemaker_bidi.contract.ledger --write" in shown.err

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.container.run import container_checks
-from contract_tests.endpoint.run import run_endpoint_checks
-from contract_tests.image.run import image_checks
-from contract_tests.options import EndpointTarget, Options, TargetError
-from contract_tests.replay.choice import BUNDLED
-from contract_tests.targets import checks_for
-from contract_tests.verdicts import Verdict
-from emulator.recordings.files import read_recording
-from emulator.recordings.format import Header
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi.recordings.format import Header
+from sagemaker_bidi_contract.container.run import container_checks
+from sagemaker_bidi_contract.endpoint.run import run_endpoint_checks
+from sagemaker_bidi_contract.image.run import image_checks
+from sagemaker_bidi_contract.options import EndpointTarget, Options, TargetError
+from sagemaker_bidi_contract.replay.choice import BUNDLED
+from sagemaker_bidi_contract.targets import checks_for
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.contract_tests import endpoints, running
 from tests.contract_tests.recorded import (
     FILES,

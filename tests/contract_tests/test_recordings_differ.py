@@ -8,10 +8,10 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
-from contract_tests.verdicts import Verdict
-from emulator.recordings.files import read_recording
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi_contract.verdicts import Verdict
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
 from tests.contract_tests import endpoints, running
 from tests.contract_tests.recorded import FILES, echoed, stem, wrong
 from tests.contract_tests.test_check_command import bidi_on

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 from websockets.frames import Close, Frame, Opcode
 
-from contract_tests.exchange import Line, beginning, describe, milliseconds
-from contract_tests.report.files import write
-from contract_tests.report.html import to_html
-from contract_tests.report.json import to_json
-from contract_tests.report.junit import to_junit
-from contract_tests.report.terminal import show_finding, show_report
-from contract_tests.verdicts import Finding, Report, Verdict
+from sagemaker_bidi_contract.exchange import Line, beginning, describe, milliseconds
+from sagemaker_bidi_contract.report.files import write
+from sagemaker_bidi_contract.report.html import to_html
+from sagemaker_bidi_contract.report.json import to_json
+from sagemaker_bidi_contract.report.junit import to_junit
+from sagemaker_bidi_contract.report.terminal import show_finding, show_report
+from sagemaker_bidi_contract.verdicts import Finding, Report, Verdict
 
 NASTY = "<script>alert('x')</script> & \x00\x1b[31m [bold]"
 EXCHANGE = (

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from contract_tests.checks import CONTAINER, Check, Registry, SelectionError
-from contract_tests.exchange import LINES, ExchangeLog
-from contract_tests.ledger import LedgerError
-from contract_tests.runner import Runner
-from contract_tests.verdicts import Disappointed, Outcome, Verdict, failed, ok
+from sagemaker_bidi.contract.ledger import LedgerError
+from sagemaker_bidi_contract.checks import CONTAINER, Check, Registry, SelectionError
+from sagemaker_bidi_contract.exchange import LINES, ExchangeLog
+from sagemaker_bidi_contract.runner import Runner
+from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, Verdict, failed, ok
 
 
 class FakeStage:

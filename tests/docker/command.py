@@ -15,7 +15,7 @@ from typing import Self
 
 import pytest
 
-from emulator.hosting.image_run import PROCESS_LABEL
+from sagemaker_bidi.containers.image_run import PROCESS_LABEL
 from tests.docker.talk import docker
 
 BIDI = Path(sys.executable).with_name("bidi")

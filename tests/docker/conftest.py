@@ -17,8 +17,8 @@ from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy, WaitStrategy
 
-from emulator.hosting.image_run import PROCESS_LABEL
-from emulator.testcontainers import (
+from sagemaker_bidi.containers.image_run import PROCESS_LABEL
+from sagemaker_bidi.testing.containers import (
     SageMakerBidiContainer,
     StandInContainer,
     VoxtralContainer,

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from client import Stream, load, open_stream, realtime, transcribe
-from client.audio import Audio
-from client.errors import StreamError
-from client.transcribe import Plan
-from emulator import Config, Emulator
-from emulator.emulator import local_credentials
-from fixtures.speech import recording
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.emulator import local_credentials
+from sagemaker_bidi_client import Stream, load, open_stream, realtime, transcribe
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.errors import StreamError
+from sagemaker_bidi_client.transcribe import Plan
+from sagemaker_bidi_fixtures.speech import recording
 
 ENDPOINT = "voxtral"
 FOX = recording("quick-brown-fox")
@@ -157,7 +157,11 @@ def exit_code(container: str, seconds: float = LIMIT_SECONDS) -> int:
 
 def processes(container: str) -> dict[str, int]:
     """The processes in a container by what they run: `supervise`, `bridge`, `vllm`."""
-    known = {"supervise.py": "supervise", "-m bridge serve": "bridge", "fixtures.vllm": "vllm"}
+    known = {
+        "supervise.py": "supervise",
+        "-m sagemaker_bidi_bridge serve": "bridge",
+        "sagemaker_bidi_fixtures.vllm": "vllm",
+    }
     found: dict[str, int] = {}
     for line in docker("exec", container, "ps", "-eo", "pid,args").splitlines()[1:]:
         pid, command = line.split(None, 1)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from contract_tests.image.run import run_image_checks
-from contract_tests.options import Options, TargetError
-from contract_tests.verdicts import Finding, Report, Verdict
-from emulator.hosting.hosted import ImageRun
-from emulator.hosting.image import LABEL
+from sagemaker_bidi.containers.hosted import ImageRun
+from sagemaker_bidi.containers.image import LABEL
+from sagemaker_bidi_contract.image.run import run_image_checks
+from sagemaker_bidi_contract.options import Options, TargetError
+from sagemaker_bidi_contract.verdicts import Finding, Report, Verdict
 from tests.docker.command import LIMIT_SECONDS, Command
 from tests.docker.conftest import PREFIX
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import StreamBroken
-from emulator.clock import RealClock
-from emulator.hosting.docker import DockerError
-from emulator.hosting.hosted import ContainerFailed, HostedContainer, ImageRun
-from emulator.hosting.image import LABEL, UnfitImage, inspect_image
+from sagemaker_bidi.clock import RealClock
+from sagemaker_bidi.containers.docker import DockerError
+from sagemaker_bidi.containers.hosted import ContainerFailed, HostedContainer, ImageRun
+from sagemaker_bidi.containers.image import LABEL, UnfitImage, inspect_image
+from sagemaker_bidi_client.errors import StreamBroken
 from tests.docker.talk import FOX, LIMIT_SECONDS, Service, docker
 
 pytestmark = pytest.mark.docker

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from testcontainers.core.network import Network
 
-from client.errors import RequestRefused, StreamBroken
-from emulator.testcontainers import StandInContainer, VoxtralContainer
+from sagemaker_bidi.testing.containers import StandInContainer, VoxtralContainer
+from sagemaker_bidi_client.errors import RequestRefused, StreamBroken
 from tests.docker.conftest import PATIENT
 from tests.docker.talk import FOX, Service, docker, exit_code, processes
 

@@ -18,9 +18,13 @@ from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from client.errors import RequestRefused
-from emulator.testcontainers import SageMakerBidiContainer, StandInContainer, VoxtralContainer
-from emulator.testcontainers.reach import ContainerEnded, NotOnANetwork
+from sagemaker_bidi.testing.containers import (
+    SageMakerBidiContainer,
+    StandInContainer,
+    VoxtralContainer,
+)
+from sagemaker_bidi.testing.containers.reach import ContainerEnded, NotOnANetwork
+from sagemaker_bidi_client.errors import RequestRefused
 from tests.docker.conftest import in_service
 from tests.docker.talk import FOX, Talk, docker, exit_code, sdk_stream
 

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from client.audio import Audio
-from client.errors import StreamError
-from emulator.testcontainers import VoxtralContainer
-from fixtures.engine.checkpoint import Checkpoint, make_checkpoint
-from fixtures.engine.environment import Missing, find_engine
-from fixtures.engine.server import ENVIRONMENT
-from fixtures.engine.speech import SAMPLE_RATE, silence
+from sagemaker_bidi.testing.containers import VoxtralContainer
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.errors import StreamError
+from sagemaker_bidi_fixtures.engine.checkpoint import Checkpoint, make_checkpoint
+from sagemaker_bidi_fixtures.engine.environment import Missing, find_engine
+from sagemaker_bidi_fixtures.engine.server import ENVIRONMENT
+from sagemaker_bidi_fixtures.engine.speech import SAMPLE_RATE, silence
 from tests.docker.talk import LIMIT_SECONDS, Service, Talk, docker, exit_code
 
 pytestmark = pytest.mark.docker

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from client import load, transcribe
-from client.transcribe import Plan
-from emulator.hosting.hosted import STOP_SECONDS
-from emulator.hosting.image import LABEL
+from sagemaker_bidi.containers.hosted import STOP_SECONDS
+from sagemaker_bidi.containers.image import LABEL
+from sagemaker_bidi_client import load, transcribe
+from sagemaker_bidi_client.transcribe import Plan
 from tests.docker.command import Command
 from tests.docker.talk import FOX, LIMIT_SECONDS, docker, sdk_stream
 

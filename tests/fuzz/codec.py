@@ -17,9 +17,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["emulator"]):
-    from emulator.contract.endings import error_in_text_frame
-    from emulator.contract.eventstream import Decoder, EventStreamError, Limits, Message
-    from emulator.contract.frames import InvalidPart, PartsToFrames, part_from_message
+    from sagemaker_bidi.contract.endings import error_in_text_frame
+    from sagemaker_bidi.contract.eventstream.messages import (
+        Decoder,
+        EventStreamError,
+        Limits,
+        Message,
+    )
+    from sagemaker_bidi.contract.frames import InvalidPart, PartsToFrames, part_from_message
 
 LIMITS = Limits(header_bytes=4096, payload_bytes=64 * 1024)
 

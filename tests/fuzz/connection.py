@@ -21,10 +21,10 @@ with atheris.instrument_imports(include=["emulator", "h2", "hpack", "hyperframe"
     import h2.config
     import h2.connection
 
-    from emulator.clock import ManualClock
-    from emulator.transport.http2.connection import Connection
-    from emulator.transport.http2.settings import Http2Settings
-    from emulator.transport.http2.stream import Stream
+    from sagemaker_bidi.clock import ManualClock
+    from sagemaker_bidi.transport.http2.connection import Connection
+    from sagemaker_bidi.transport.http2.settings import Http2Settings
+    from sagemaker_bidi.transport.http2.stream import Stream
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

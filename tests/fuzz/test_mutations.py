@@ -8,8 +8,14 @@ from collections import Counter
 
 import pytest
 
-from emulator.contract.eventstream import Decoder, EventStreamError, Limits, Message, Timestamp
-from emulator.contract.frames import InvalidPart, part_from_message
+from sagemaker_bidi.contract.eventstream.messages import (
+    Decoder,
+    EventStreamError,
+    Limits,
+    Message,
+    Timestamp,
+)
+from sagemaker_bidi.contract.frames import InvalidPart, part_from_message
 
 MUTATIONS = 1_000_000
 LIMITS = Limits(header_bytes=1024, payload_bytes=4096)

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.engine_options import PREFIX
-from client import load, open_stream, transcribe
-from emulator import Config, Emulator
-from emulator.clock import RealClock
-from emulator.emulator import local_credentials
-from emulator.hosting.hosted import HostedContainer, ImageRun
-from emulator.hosting.ping import ping
-from fixtures.speech import recording
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.clock import RealClock
+from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
+from sagemaker_bidi.emulator import local_credentials
+from sagemaker_bidi.endpoints.ping import ping
+from sagemaker_bidi_bridge.engine_options import PREFIX
+from sagemaker_bidi_client import load, open_stream, transcribe
+from sagemaker_bidi_fixtures.speech import recording
 
 pytestmark = pytest.mark.gpu
 
@@ -106,7 +106,7 @@ def supervised(weights: Path) -> Iterator[subprocess.Popen[bytes]]:
     if shutil.which("vllm") is None:
         pytest.skip("a GPU without Docker, and no `vllm` on PATH: install vLLM for this GPU")
     process = subprocess.Popen(
-        [sys.executable, "-m", "bridge.supervise", "serve"],
+        [sys.executable, "-m", "sagemaker_bidi_bridge.supervise", "serve"],
         cwd=_ROOT,
         env={
             **_AS_THE_IMAGE,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from emulator import Emulator
+from sagemaker_bidi import Emulator
 
 type Trust = Callable[[Emulator], None]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from emulator.recordings.files import Recording, write_recording
-from emulator.recordings.format import (
+from sagemaker_bidi.recordings.files import Recording, write_recording
+from sagemaker_bidi.recordings.format import (
     Control,
     End,
     ErrorEvent,

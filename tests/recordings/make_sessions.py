@@ -1,4 +1,4 @@
-"""Makes `fixtures/sessions/*.jsonl` from stand-ins: `python -m tests.recordings.make_sessions`."""
+"""Makes the bundled recordings from stand-ins: `python -m tests.recordings.make_sessions`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
-from bridge.server import BridgeServer
-from client.audio import load
-from client.connect import open_stream
-from client.errors import StreamError
-from client.realtime import append, commit, session_update
-from client.stream import Stream
-from client.transcribe import Plan, transcribe
-from emulator import Config, Emulator
-from emulator.recordings.format import Header, Provenance
-from emulator.taps.recorder import Recorder
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.recordings.format import Header, Provenance
+from sagemaker_bidi.recordings.recorder import Recorder
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_client.audio import load
+from sagemaker_bidi_client.connect import open_stream
+from sagemaker_bidi_client.errors import StreamError
+from sagemaker_bidi_client.realtime import append, commit, session_update
+from sagemaker_bidi_client.stream import Stream
+from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,
     DieAfter,
     MisbehavingContainer,
     RefuseUpgrade,
 )
-from fixtures.speech import recording as speech
-from fixtures.vllm import StandInVLLM
+from sagemaker_bidi_fixtures.speech import recording as speech
+from sagemaker_bidi_fixtures.vllm import StandInVLLM
 from tests.bridge.peers import settings_for
 
-SESSIONS = Path(__file__).parents[2] / "fixtures" / "sessions"
+SESSIONS = Path(__file__).parents[2] / "fixtures" / "sagemaker_bidi_fixtures" / "sessions"
 BRIDGED = "bridge and stand-in vLLM"
 ECHO = "echo"
 

@@ -16,14 +16,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from emulator import Config, Emulator
-from emulator.config import load_config
-from emulator.recordings.cli import register
-from emulator.recordings.files import read_recording
-from emulator.recordings.format import PartEvent
-from emulator.recordings.play import Pace, play
-from emulator.recordings.targets import Target
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.commands.recordings import register
+from sagemaker_bidi.config import load_config
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi.recordings.format import PartEvent
+from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.targets import Target
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.recordings.conftest import Trust
 from tests.recordings.made import ended, part, written
 from tests.recordings.make_sessions import SESSIONS, bridged
@@ -87,7 +87,9 @@ async def test_the_page_s_container_plays_to_a_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    (command,) = documented("bidi replay fixtures/sessions/one-utterance.jsonl --as-container")
+    (command,) = documented(
+        "bidi replay fixtures/sagemaker_bidi_fixtures/sessions/one-utterance.jsonl --as-container"
+    )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     recording = read_recording(SESSIONS / "one-utterance.jsonl")
@@ -132,7 +134,7 @@ async def test_the_page_s_record_writes_a_session_and_stops_at_a_signal(
 ) -> None:
     command = documented("bidi record")[0].replace("ws://127.0.0.1:8080", echo.url)
     program = (
-        "import typer; from emulator.recordings.cli import register; "
+        "import typer; from sagemaker_bidi.commands.recordings import register; "
         "app = typer.Typer(); register(app); app()"
     )
     process = await asyncio.create_subprocess_exec(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.recordings.compare import Mode, compare, likeness, texts
-from emulator.recordings.script import Message
+from sagemaker_bidi.recordings.script import Message
+from sagemaker_bidi.replay.compare import Mode, compare, likeness, texts
 from tests.recordings.made import delta, done
 
 

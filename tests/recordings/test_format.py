@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.recordings.files import (
+from sagemaker_bidi.recordings.files import (
     RecordingError,
     Writer,
     open_recording,
     read_recording,
     write_recording,
 )
-from emulator.recordings.format import (
+from sagemaker_bidi.recordings.format import (
     Control,
     End,
     ErrorEvent,
@@ -29,8 +29,8 @@ from emulator.recordings.format import (
     carried,
     to_line,
 )
-from emulator.recordings.redaction import hide_secrets, without_machine
-from emulator.recordings.schema import PATH, schema
+from sagemaker_bidi.recordings.redaction import hide_secrets, without_machine
+from sagemaker_bidi.recordings.schema import PATH, schema
 from tests.recordings.made import HEADER, ended, part, written
 
 EVENTS: tuple[Event, ...] = (
@@ -201,7 +201,7 @@ def test_a_file_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_the_schema_in_the_repository_is_that_of_the_code() -> None:
-    assert PATH.read_text("utf-8") == schema(), "run python -m emulator.recordings.schema"
+    assert PATH.read_text("utf-8") == schema(), "run python -m sagemaker_bidi.recordings.schema"
 
 
 def test_the_schema_knows_every_layer_and_forbids_what_it_does_not_know() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from emulator.recordings.files import Recording, RecordingError, read_recording
-from emulator.recordings.format import Control, End, FrameEvent, Header, PartEvent
-from emulator.recordings.har import to_har
-from emulator.recordings.har_import import from_har
-from emulator.recordings.script import script_of
+from sagemaker_bidi.recordings.files import Recording, RecordingError, read_recording
+from sagemaker_bidi.recordings.format import Control, End, FrameEvent, Header, PartEvent
+from sagemaker_bidi.recordings.har import to_har
+from sagemaker_bidi.recordings.har_import import from_har
+from sagemaker_bidi.recordings.script import script_of
 from tests.recordings.made import HEADER, ended, part, recording
 from tests.recordings.make_sessions import SESSIONS
 

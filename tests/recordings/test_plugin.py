@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from emulator.recordings import pytest_plugin
-from emulator.recordings.files import read_recording
-from emulator.recordings.format import PROVENANCES
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi.recordings.format import PROVENANCES
+from sagemaker_bidi.testing import recordings_plugin
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.recordings.made import ended, part, written
 
 pytest_plugins = ["pytester"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "recordings.md"
-PLUGIN = "emulator.recordings.pytest_plugin"
+PLUGIN = "sagemaker_bidi.testing.recordings_plugin"
 INI = """
 [pytest]
 filterwarnings = error
@@ -28,7 +28,7 @@ asyncio_default_fixture_loop_scope = function
 
 TEST = """
 import pytest
-from client.connect import open_stream
+from sagemaker_bidi_client.connect import open_stream
 
 @pytest.mark.asyncio
 @pytest.mark.recording("hello")
@@ -180,7 +180,8 @@ async def test_a_mark_without_its_fixture_is_refused(runs: Runs) -> None:
 
 async def test_the_test_of_the_page_records_and_replays(runs: Runs) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    text = f"import pytest\nfrom client import open_stream\n\n@pytest.mark.asyncio\n{example}"
+    imports = "import pytest\nfrom sagemaker_bidi_client import open_stream\n"
+    text = f"{imports}\n@pytest.mark.asyncio\n{example}"
 
     (await runs("once", text=text)).assert_outcomes(passed=1)
     (await runs("none", text=text)).assert_outcomes(passed=1)
@@ -188,12 +189,12 @@ async def test_the_test_of_the_page_records_and_replays(runs: Runs) -> None:
 
 
 def test_the_plugin_knows_every_provenance() -> None:
-    assert pytest_plugin.PROVENANCES == PROVENANCES
+    assert recordings_plugin.PROVENANCES == PROVENANCES
 
 
 def test_the_name_of_a_recording_leads_into_no_other_folder(tmp_path: Path) -> None:
-    from emulator.recordings.cassette import Cassette, Plan
-    from emulator.recordings.files import RecordingError
+    from sagemaker_bidi.recordings.files import RecordingError
+    from sagemaker_bidi.replay.cassette import Cassette, Plan
 
     with pytest.raises(RecordingError, match=r"is no name of a recording"):
         Cassette(Plan(tmp_path, "../secrets"))

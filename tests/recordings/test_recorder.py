@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.contract.frames import Part
-from emulator.recordings.files import Recording, read_recording
-from emulator.recordings.format import (
+from sagemaker_bidi.contract.frames import Part
+from sagemaker_bidi.recordings.files import Recording, read_recording
+from sagemaker_bidi.recordings.format import (
     Control,
     End,
     ErrorEvent,
@@ -20,9 +20,9 @@ from emulator.recordings.format import (
     Opening,
     PartEvent,
 )
-from emulator.taps.recorder import Recorder
-from emulator.taps.tap import Passage
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi.recordings.recorder import Recorder
+from sagemaker_bidi.tap import Passage
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,
     DieAfter,
     MisbehavingContainer,
@@ -262,7 +262,7 @@ async def test_a_disk_that_fills_up_costs_the_recording_and_not_the_session(
     with caplog.at_level(logging.ERROR, "bidi.recorder"):
         async with world(taps=[recorder]) as there:
             stream = await there.client.open("echo")
-            monkeypatch.setattr("emulator.recordings.files.Writer.write", full)
+            monkeypatch.setattr("sagemaker_bidi.recordings.files.Writer.write", full)
             await there.exchange(stream)
             await there.exchange(stream)
             await stream.close_input()

@@ -7,22 +7,22 @@ import asyncio
 import pytest
 from websockets.frames import Opcode
 
-from emulator import ManualClock
-from emulator.recordings.files import RecordingError
-from emulator.recordings.format import Header, Opening, PartEvent
-from emulator.recordings.play import Outcome, Pace, play
-from emulator.recordings.playback import Playback
-from emulator.recordings.report import outcome_lines
-from emulator.recordings.targets import Target
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi.recordings.files import RecordingError
+from sagemaker_bidi.recordings.format import Header, Opening, PartEvent
+from sagemaker_bidi.replay.play import Outcome, Pace, play
+from sagemaker_bidi.replay.playback import Playback
+from sagemaker_bidi.replay.report import outcome_lines
+from sagemaker_bidi.replay.targets import Target
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,
     DieAfter,
     MisbehavingContainer,
     RefuseUpgrade,
 )
-from fixtures.containers.server import FrameServer
+from sagemaker_bidi_fixtures.containers.server import FrameServer
 from tests.recordings.made import closed, delta, done, ended, failed, part, recording
 
 FAST = Pace(speed=0, patience=5)

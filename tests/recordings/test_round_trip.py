@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from client.connect import open_stream
-from client.realtime import append, commit, session_update
-from client.stream import Stream
-from emulator.recordings.files import Recording, read_recording
-from emulator.recordings.format import Control, PartEvent
-from fixtures.containers.echo import EchoContainer
-from fixtures.speech import recording as speech
+from sagemaker_bidi.recordings.files import Recording, read_recording
+from sagemaker_bidi.recordings.format import Control, PartEvent
+from sagemaker_bidi_client.connect import open_stream
+from sagemaker_bidi_client.realtime import append, commit, session_update
+from sagemaker_bidi_client.stream import Stream
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.speech import recording as speech
 from tests.recordings.make_sessions import bridged, until
 
 BIDI = Path(sys.executable).parent / "bidi"

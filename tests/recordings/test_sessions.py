@@ -1,4 +1,4 @@
-"""Every recording in `fixtures/sessions` is played, to a client and to what it is of."""
+"""Every bundled recording is played, to a client and to what it is of."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Config, Emulator
-from emulator.recordings.files import read_recording
-from emulator.recordings.play import Pace, play
-from emulator.recordings.playback import Playback
-from emulator.recordings.script import script_of
-from emulator.recordings.targets import Target
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi.recordings.script import script_of
+from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.playback import Playback
+from sagemaker_bidi.replay.targets import Target
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.recordings.conftest import Trust
 from tests.recordings.make_sessions import BRIDGED, ECHO, SESSIONS, bridged
 

@@ -9,28 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Config, Emulator
-from emulator.clock import RealClock
-from emulator.contract.errors import Refused, StreamError
-from emulator.contract.frames import Frame, Opcode
-from emulator.hosting.endpoints import container_url
-from emulator.hosting.upstream import open_upstream
-from emulator.recordings.files import read_recording
-from emulator.recordings.format import Control, Header
-from emulator.recordings.play import Pace, play
-from emulator.recordings.targets import Target
-from emulator.taps.recorder import Recorder
-from emulator.taps.tap import Passage, Tap, TappedSession
-from emulator.transport.container import Closed
-from emulator.transport.link import Link
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.clock import RealClock
+from sagemaker_bidi.contract.errors import Refused, StreamError
+from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.endpoints.endpoints import container_url
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi.recordings.format import Control, Header
+from sagemaker_bidi.recordings.recorder import Recorder
+from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.targets import Target
+from sagemaker_bidi.tap import Passage, Tap, TappedSession
+from sagemaker_bidi.transport.container import Closed
+from sagemaker_bidi.transport.link import Link
+from sagemaker_bidi.transport.upstream import open_upstream
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,
     DieAfter,
     MisbehavingContainer,
     RefuseUpgrade,
 )
-from fixtures.containers.server import FrameServer
+from sagemaker_bidi_fixtures.containers.server import FrameServer
 from tests.recordings.conftest import Trust
 from tests.recordings.made import closed, ended, part, recording
 from tests.recordings.make_sessions import SESSIONS, bridged

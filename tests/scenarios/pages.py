@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from contract_tests.ledger import Clause, ledger
-from emulator.scenarios import GROUPS, Scenario, scenarios
-from emulator.scenarios.written import SYNTAX, option
+from sagemaker_bidi.contract.ledger import Clause, ledger
+from sagemaker_bidi.scenarios import GROUPS, Scenario, scenarios
+from sagemaker_bidi.scenarios.written import SYNTAX, option
 from tests.scenarios.runs import Run, run_of
 
 FOLDER = Path(__file__).parents[2] / "docs" / "scenarios"

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from bridge.server import BridgeServer
-from emulator import Config, Emulator, ManualClock, Passage, Tap
-from emulator.config import load_config
-from emulator.contract.outputs import CloseContainer, Ending
-from emulator.emulator import client_environment
-from emulator.scenarios import Scenario, scenarios
-from emulator.transport.identity import load_identity
-from fixtures.containers.echo import EchoContainer
-from fixtures.vllm.server import StandInVLLM
+from sagemaker_bidi import Config, Emulator, ManualClock, Passage, Tap
+from sagemaker_bidi.config import load_config
+from sagemaker_bidi.contract.outputs import CloseContainer, Ending
+from sagemaker_bidi.emulator import client_environment
+from sagemaker_bidi.scenarios import Scenario, scenarios
+from sagemaker_bidi.transport.identity import load_identity
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.vllm.server import StandInVLLM
 from tests.bridge.peers import settings_for
 from tests.scenarios.runs import Run, run_of
 from tests.sdk.environments import python_with

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from emulator.scenarios import Scenario
-from fixtures.speech import recording
+from sagemaker_bidi.scenarios import Scenario
+from sagemaker_bidi_fixtures.speech import recording
 
 SHORT = 2.0
 CHUNK_BYTES = 4096

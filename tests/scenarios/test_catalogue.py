@@ -9,19 +9,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from contract_tests.ledger import ledger
-from emulator import Config
-from emulator.contract.errors import Refused
-from emulator.contract.opening import EVENT_STREAM, read_invocation
-from emulator.scenarios import GROUPS, Scenario, ScenarioError, scenario, scenarios
-from emulator.scenarios.apply import apply
-from emulator.scenarios.cli import register
-from emulator.scenarios.scenario import SAYS_THE_ANSWER
-from emulator.scenarios.written import SYNTAX, is_file, option, written
-from emulator.taps.faults.close_container import CloseContainer
-from emulator.taps.faults.delay import Delay
-from emulator.taps.faults.kill_container import KillContainer
-from emulator.taps.faults.refuse import Refuse
+from sagemaker_bidi import Config
+from sagemaker_bidi.commands.scenarios import register
+from sagemaker_bidi.contract.errors import Refused
+from sagemaker_bidi.contract.ledger import ledger
+from sagemaker_bidi.contract.opening import EVENT_STREAM, read_invocation
+from sagemaker_bidi.faults.kinds.close_container import CloseContainer
+from sagemaker_bidi.faults.kinds.delay import Delay
+from sagemaker_bidi.faults.kinds.kill_container import KillContainer
+from sagemaker_bidi.faults.kinds.refuse import Refuse
+from sagemaker_bidi.scenarios import GROUPS, Scenario, ScenarioError, scenario, scenarios
+from sagemaker_bidi.scenarios.apply import apply
+from sagemaker_bidi.scenarios.scenario import SAYS_THE_ANSWER
+from sagemaker_bidi.scenarios.written import SYNTAX, is_file, option, written
 
 # The names are part of the interface: they are listed here, not derived.
 NAMES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from emulator.scenarios import scenarios
+from sagemaker_bidi.scenarios import scenarios
 from tests.scenarios.pages import FOLDER, Facts, pages, read_facts
 from tests.scenarios.play import RELEASES, play_all
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 from rich.console import Console
 
-from emulator.contract.errors import StreamError
-from emulator.contract.frames import Frame, Opcode, Part
-from emulator.contract.outputs import CloseContainer
-from emulator.demo.models import load_speech
-from emulator.demo.scenario import run_scenario, show_scenario
-from emulator.taps.tap import Direction, Item, Passage, Side
-from emulator.taps.timeline import Timeline, kind_of
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.frames import Frame, Opcode, Part
+from sagemaker_bidi.contract.outputs import CloseContainer
+from sagemaker_bidi.demo.models import load_speech
+from sagemaker_bidi.demo.scenario import run_scenario, show_scenario
+from sagemaker_bidi.tap import Direction, Item, Passage, Side
+from sagemaker_bidi.timeline.timeline import Timeline, kind_of
 
 
 @dataclass

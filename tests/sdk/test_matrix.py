@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from bridge.server import BridgeServer
-from emulator import Emulator
-from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer, RefuseUpgrade
-from fixtures.speech import recording
-from fixtures.vllm.server import StandInVLLM
+from sagemaker_bidi import Emulator
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
+    CloseAfter,
+    MisbehavingContainer,
+    RefuseUpgrade,
+)
+from sagemaker_bidi_fixtures.speech import recording
+from sagemaker_bidi_fixtures.vllm.server import StandInVLLM
 from tests.bridge.peers import settings_for
 from tests.sdk.environments import RELEASES, python_with
 

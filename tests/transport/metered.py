@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 from websockets.frames import Close, Opcode
 
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import echo
-from fixtures.containers.server import DATA_PATH, Accept, FrameServer
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import echo
+from sagemaker_bidi_fixtures.containers.server import DATA_PATH, Accept, FrameServer
 from tests.transport.lean_client import LIMIT_SECONDS, LeanStream
 from tests.transport.world import World
 

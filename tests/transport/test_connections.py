@@ -16,8 +16,8 @@ from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 from websockets.frames import Close
 
-from emulator import Emulator, ManualClock
-from emulator.transport.http2.connection import Connection
+from sagemaker_bidi import Emulator, ManualClock
+from sagemaker_bidi.transport.http2.connection import Connection
 from tests.transport.lean_client import LIMIT_SECONDS, LeanClient, Lost
 from tests.transport.world import world
 

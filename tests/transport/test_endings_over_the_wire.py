@@ -13,11 +13,11 @@ from websockets.frames import Close, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from emulator import Config, Emulator, ManualClock
-from emulator.contract.errors import StreamError
-from emulator.taps.tap import Item, Passage, Tap, TappedSession
-from fixtures.containers.connection import FrameSocket, SeenFrame
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi import Config, Emulator, ManualClock
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.tap import Item, Passage, Tap, TappedSession
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket, SeenFrame
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     Answer,
     CloseAfter,
     DieAfter,

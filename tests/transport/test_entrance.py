@@ -9,8 +9,8 @@ import h2.config
 import h2.connection
 import pytest
 
-from emulator import Config, Emulator
-from fixtures.containers.echo import EchoContainer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 
 
 @pytest.mark.clause("W6")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.frames import Opcode
 
-from fixtures.containers.misbehaving import (
+from sagemaker_bidi_fixtures.containers.misbehaving import (
     Answer,
     MisbehavingContainer,
     ScriptedFrame,

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from emulator.transport.identity import load_identity, state_folder
+from sagemaker_bidi.transport.identity import load_identity, state_folder
 
 
 def mode(path: Path) -> int:

@@ -8,9 +8,9 @@ import json
 import pytest
 from websockets.frames import Close, Opcode
 
-from emulator import ManualClock
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.misbehaving import MisbehavingContainer, NeverPong
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.misbehaving import MisbehavingContainer, NeverPong
 from tests.transport.lean_client import LIMIT_SECONDS
 from tests.transport.world import stalls, world
 

@@ -9,9 +9,9 @@ import pytest
 from smithy_aws_event_stream.events import EventMessage
 from websockets.frames import Close
 
-from emulator import ManualClock
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import echo
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import echo
 from tests.transport.lean_client import LeanStream, payload_part
 from tests.transport.world import world
 

@@ -8,11 +8,11 @@ from collections import Counter
 
 from h2.stream import H2Stream
 
-from emulator.contract.session import Session
-from emulator.transport.container import ContainerSocket
-from emulator.transport.http2.stream import Stream
-from emulator.transport.live import LiveSession
-from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.session.live import LiveSession
+from sagemaker_bidi.transport.container import ContainerSocket
+from sagemaker_bidi.transport.http2.stream import Stream
+from sagemaker_bidi_fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer
 from tests.transport.world import World, names_of_other_tasks, open_sockets, world
 
 HEAVY = (Session, LiveSession, Stream, ContainerSocket, H2Stream)

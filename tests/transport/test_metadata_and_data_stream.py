@@ -9,9 +9,9 @@ import logging
 import pytest
 from websockets.frames import Opcode
 
-from emulator import ManualClock
-from fixtures.containers.server import Accept
-from tests.hosting.driven import DrivenClock
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi_fixtures.containers.server import Accept
+from tests.driven import DrivenClock
 from tests.transport.metered import (
     DEFAULT_PATH,
     REQUIRED,

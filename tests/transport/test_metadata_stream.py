@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.containers.server import DATA_PATH
+from sagemaker_bidi_fixtures.containers.server import DATA_PATH
 from tests.transport.metered import (
     DEFAULT_PATH,
     PATH,

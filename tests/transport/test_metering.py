@@ -8,7 +8,7 @@ import logging
 import pytest
 from websockets.frames import Opcode
 
-from emulator import ManualClock, ScaledClock
+from sagemaker_bidi import ManualClock, ScaledClock
 from tests.transport.metered import (
     REQUIRED,
     SUPPORTED,

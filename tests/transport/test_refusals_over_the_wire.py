@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
-from emulator import Config, Emulator
-from emulator.config import CredentialsConfig, EndpointConfig, VariantConfig
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import AcceptAfter, MisbehavingContainer, RefuseUpgrade
-from fixtures.containers.server import FrameServer
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.config import CredentialsConfig, EndpointConfig, VariantConfig
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
+    AcceptAfter,
+    MisbehavingContainer,
+    RefuseUpgrade,
+)
+from sagemaker_bidi_fixtures.containers.server import FrameServer
 from tests.transport.lean_client import KEY, LeanClient, LeanStream
 from tests.transport.world import world
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from websockets.frames import Opcode
 
-from emulator import Emulator, ManualClock, Passage, Tap
-from emulator.contract.outputs import Ending
-from fixtures.containers.connection import FrameSocket
-from fixtures.containers.echo import EchoContainer, echo
+from sagemaker_bidi import Emulator, ManualClock, Passage, Tap
+from sagemaker_bidi.contract.outputs import Ending
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer, echo
 from tests.transport.lean_client import LeanClient, LeanStream, Lost
 from tests.transport.world import world
 

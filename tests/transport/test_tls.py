@@ -10,7 +10,7 @@ import ssl
 
 import pytest
 
-from emulator import Config, Emulator
+from sagemaker_bidi import Config, Emulator
 from tests.transport.lean_client import LIMIT_SECONDS, LeanClient
 
 

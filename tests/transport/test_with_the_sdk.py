@@ -25,9 +25,13 @@ from smithy_aws_event_stream.exceptions import UnmodeledEventError
 from smithy_core.exceptions import CallError
 from smithy_http.aio.crt import AWSCRTHTTPClient
 
-from emulator import Config, Emulator
-from fixtures.containers.echo import EchoContainer
-from fixtures.containers.misbehaving import CloseAfter, MisbehavingContainer, RefuseUpgrade
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi_fixtures.containers.echo import EchoContainer
+from sagemaker_bidi_fixtures.containers.misbehaving import (
+    CloseAfter,
+    MisbehavingContainer,
+    RefuseUpgrade,
+)
 
 LIMIT_SECONDS = 15.0
 

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator import Clock, Config, Emulator, ManualClock, SessionRecord
-from emulator.contract.outputs import Ending
-from emulator.taps.tap import Passage, Tap, TappedSession
-from fixtures.containers.connection import FrameSocket, SeenFrame
-from fixtures.containers.echo import echo
-from fixtures.containers.server import FrameServer
+from sagemaker_bidi import Clock, Config, Emulator, ManualClock, SessionRecord
+from sagemaker_bidi.contract.outputs import Ending
+from sagemaker_bidi.tap import Passage, Tap, TappedSession
+from sagemaker_bidi_fixtures.containers.connection import FrameSocket, SeenFrame
+from sagemaker_bidi_fixtures.containers.echo import echo
+from sagemaker_bidi_fixtures.containers.server import FrameServer
 from tests.transport.lean_client import LIMIT_SECONDS, LeanClient, LeanStream
 
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from client.audio import Audio
-from fixtures.engine.checkpoint import Checkpoint, make_checkpoint
-from fixtures.engine.environment import Missing, find_engine
-from fixtures.engine.server import VLLMEngine
-from fixtures.probes.phrases import MAX_MODEL_LEN
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_fixtures.engine.checkpoint import Checkpoint, make_checkpoint
+from sagemaker_bidi_fixtures.engine.environment import Missing, find_engine
+from sagemaker_bidi_fixtures.engine.server import VLLMEngine
+from sagemaker_bidi_fixtures.probes.phrases import MAX_MODEL_LEN
 from tests.vllm.way import Way, audio_of, way_to
 
 

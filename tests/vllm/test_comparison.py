@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engine.server import VLLMEngine
-from fixtures.probes.compare import FRONT_END, STAND_IN, compare
-from fixtures.probes.listed import PROBES
-from fixtures.probes.table import markdown
+from sagemaker_bidi_fixtures.engine.server import VLLMEngine
+from sagemaker_bidi_fixtures.probes.compare import FRONT_END, STAND_IN, compare
+from sagemaker_bidi_fixtures.probes.listed import PROBES
+from sagemaker_bidi_fixtures.probes.table import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "vllm-comparison.md"
-WRITE = f"python -m fixtures.probes.compare --write docs/{PAGE.name}"
+WRITE = f"python -m sagemaker_bidi_fixtures.probes.compare --write docs/{PAGE.name}"
 
 
 @pytest.mark.vllm

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.probes.differences import (
+from sagemaker_bidi_fixtures.probes.differences import (
     Difference,
     Known,
     Verdict,
@@ -14,12 +14,12 @@ from fixtures.probes.differences import (
     judge,
     known_differences,
 )
-from fixtures.probes.listed import PROBES, probe
-from fixtures.probes.phrases import MAX_MODEL_LEN, SAID
-from fixtures.probes.play import play, play_all
-from fixtures.probes.table import markdown
-from fixtures.vllm import RealtimeSession, Script, Settings, StandInVLLM
-from fixtures.vllm.events import ErrorEvent, ServerEvent
+from sagemaker_bidi_fixtures.probes.listed import PROBES, probe
+from sagemaker_bidi_fixtures.probes.phrases import MAX_MODEL_LEN, SAID
+from sagemaker_bidi_fixtures.probes.play import play, play_all
+from sagemaker_bidi_fixtures.probes.table import markdown
+from sagemaker_bidi_fixtures.vllm import RealtimeSession, Script, Settings, StandInVLLM
+from sagemaker_bidi_fixtures.vllm.events import ErrorEvent, ServerEvent
 
 MODEL = "tiny"
 SCRIPT = Script(SAID.printed, restarts=True)

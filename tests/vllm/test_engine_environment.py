@@ -8,10 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.engine.checkpoint import make_checkpoint
-from fixtures.engine.environment import EngineUnavailable, Found, Missing, find_engine, install
-from fixtures.engine.launched import EngineFailed, Launched, free_port
-from fixtures.engine.server import VLLMEngine
+from sagemaker_bidi_fixtures.engine.checkpoint import make_checkpoint
+from sagemaker_bidi_fixtures.engine.environment import (
+    EngineUnavailable,
+    Found,
+    Missing,
+    find_engine,
+    install,
+)
+from sagemaker_bidi_fixtures.engine.launched import EngineFailed, Launched, free_port
+from sagemaker_bidi_fixtures.engine.server import VLLMEngine
 
 
 def test_a_folder_without_the_engine_says_how_to_get_it(tmp_path: Path) -> None:

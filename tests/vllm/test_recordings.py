@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.server import BridgeServer
-from emulator.recordings.files import read_recording
-from emulator.recordings.play import Pace, play
-from emulator.recordings.targets import Target
-from fixtures.engine.server import VLLMEngine
+from sagemaker_bidi.recordings.files import read_recording
+from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.targets import Target
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_contract.replay.choice import BUNDLED
+from sagemaker_bidi_fixtures.engine.server import VLLMEngine
 from tests.bridge.peers import settings_for
 
-SESSIONS = sorted((Path(__file__).parents[2] / "fixtures" / "sessions").glob("engine-*.jsonl"))
+SESSIONS = sorted(BUNDLED.glob("engine-*.jsonl"))
 
 
 def test_there_are_recordings_of_the_engine() -> None:

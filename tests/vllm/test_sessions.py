@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from client import events, realtime
-from client.audio import Audio
-from client.transcribe import Plan, transcribe
-from fixtures.engine.checkpoint import Checkpoint
-from fixtures.engine.server import MODEL, VLLMEngine
+from sagemaker_bidi_client import events, realtime
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_fixtures.engine.checkpoint import Checkpoint
+from sagemaker_bidi_fixtures.engine.server import MODEL, VLLMEngine
 from tests.vllm.way import LIMIT_SECONDS, SENTENCE, Way, audio_of, deltas_of
 
 pytestmark = pytest.mark.vllm

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from client.transcribe import Plan, transcribe
-from fixtures.engine.demo import demo_model
-from fixtures.engine.server import VLLMEngine
+from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_fixtures.engine.demo import demo_model
+from sagemaker_bidi_fixtures.engine.server import VLLMEngine
 from tests.vllm.way import audio_of, way_to
 
 OWN = "Größe: 3 µm, ja ja ja ja! 日本語 und noch einmal 日本語."

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.engine.checkpoint import make_checkpoint
-from fixtures.engine.sentence import MAX_PIECES, SENTENCE, SentenceError, say
+from sagemaker_bidi_fixtures.engine.checkpoint import make_checkpoint
+from sagemaker_bidi_fixtures.engine.sentence import MAX_PIECES, SENTENCE, SentenceError, say
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd"), min_size=1, max_size=60
@@ -116,7 +116,7 @@ def test_each_state_of_the_weights_says_the_next_token(tmp_path: Path) -> None:
 def test_the_command_line_makes_one_and_says_what_it_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fixtures.engine import checkpoint
+    from sagemaker_bidi_fixtures.engine import checkpoint
 
     monkeypatch.setattr(sys, "argv", ["checkpoint", str(tmp_path / "one")])
     checkpoint.main()

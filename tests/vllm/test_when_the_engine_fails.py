@@ -10,11 +10,17 @@ from collections.abc import Callable
 
 import pytest
 
-from client import events
-from client.audio import Audio
-from client.errors import ModelError, RequestRefused, StreamBroken, StreamError, TranscriptMissing
-from client.transcribe import Plan, transcribe
-from fixtures.engine.server import MODEL, VLLMEngine
+from sagemaker_bidi_client import events
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.errors import (
+    ModelError,
+    RequestRefused,
+    StreamBroken,
+    StreamError,
+    TranscriptMissing,
+)
+from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_fixtures.engine.server import MODEL, VLLMEngine
 from tests.vllm.way import LIMIT_SECONDS, SENTENCE, Way
 
 pytestmark = pytest.mark.vllm

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from bridge.server import BridgeServer
-from client.audio import Audio
-from client.connect import open_stream
-from client.stream import Stream
-from emulator import Emulator
-from emulator.emulator import local_credentials
-from fixtures.engine.speech import SAMPLE_RATE
+from sagemaker_bidi import Emulator
+from sagemaker_bidi.emulator import local_credentials
+from sagemaker_bidi_bridge.server import BridgeServer
+from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.connect import open_stream
+from sagemaker_bidi_client.stream import Stream
+from sagemaker_bidi_fixtures.engine.speech import SAMPLE_RATE
 from tests.bridge.peers import settings_for
 
 ENDPOINT = "voxtral"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from h2.errors import ErrorCodes
 
-from emulator import ManualClock
+from sagemaker_bidi import ManualClock
 from tests.transport.http2.raw_client import RawClient
 from tests.transport.lean_client import LIMIT_SECONDS
 

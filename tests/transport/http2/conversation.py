@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, Frame, RstStreamFrame
 
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.raw_client import RawClient
 from tests.transport.http2.served import layer
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from emulator import Clock, RealClock
-from emulator.transport.http2.connection import Connection
-from emulator.transport.http2.settings import Http2Settings
-from emulator.transport.http2.stream import Stream
+from sagemaker_bidi import Clock, RealClock
+from sagemaker_bidi.transport.http2.connection import Connection
+from sagemaker_bidi.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.stream import Stream
 from tests.transport.lean_client import LIMIT_SECONDS
 
 type App = Callable[[Stream], Awaitable[None]]

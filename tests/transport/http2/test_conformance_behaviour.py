@@ -16,7 +16,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.conversation import SIBLING, conversation
 from tests.transport.http2.raw_client import PREFACE, RawClient, frame, request
 from tests.transport.http2.served import layer

@@ -7,7 +7,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hyperframe.frame import HeadersFrame, PushPromiseFrame
 
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.conversation import (
     CLOSED,
     FLOW,

@@ -6,7 +6,7 @@ import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import HeadersFrame
 
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.conversation import (
     CLOSED,
     COMPRESSION,

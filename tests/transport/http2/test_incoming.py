@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from emulator import ManualClock
-from emulator.transport.http2.incoming import READ_SIZE, Incoming
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi.transport.http2.incoming import READ_SIZE, Incoming
 
 KEPT = 2 * READ_SIZE
 

@@ -17,8 +17,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from emulator import ManualClock
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.calmed import calmed
 from tests.transport.http2.raw_client import RawClient, frame, request
 from tests.transport.http2.served import layer

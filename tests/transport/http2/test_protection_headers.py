@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from hyperframe.frame import ContinuationFrame, HeadersFrame
 
-from emulator import ManualClock
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi import ManualClock
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.calmed import calmed, drive_until_lost
 from tests.transport.http2.raw_client import RawClient, request
 from tests.transport.http2.served import layer

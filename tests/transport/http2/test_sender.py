@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from emulator.transport.http2.sender import Sender
-from emulator.transport.http2.settings import Http2Settings
-from emulator.transport.http2.state import ServerState
+from sagemaker_bidi.transport.http2.sender import Sender
+from sagemaker_bidi.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.state import ServerState
 
 
 class _ClosedTwice:

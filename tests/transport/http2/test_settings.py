@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from emulator import Config, ConfigError, Emulator
-from emulator.config import load_config
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi import Config, ConfigError, Emulator
+from sagemaker_bidi.config import load_config
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 from tests.transport.http2.raw_client import RawClient
 from tests.transport.http2.served import layer
 

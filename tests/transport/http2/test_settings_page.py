@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from emulator.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "http2.md"
 UNITS = {"": 1, "KiB": 1024, "MiB": 1024 * 1024}

@@ -14,8 +14,8 @@ import hypercorn.asyncio
 from h2.errors import ErrorCodes
 from hypercorn.config import Config
 
-from emulator.transport.http2.settings import Http2Settings
-from emulator.transport.http2.stream import Stream
+from sagemaker_bidi.transport.http2.settings import Http2Settings
+from sagemaker_bidi.transport.http2.stream import Stream
 from tests.transport.http2.served import layer
 
 

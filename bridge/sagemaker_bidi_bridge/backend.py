@@ -1,0 +1,139 @@
+"""Reaching vLLM: the WebSocket of a session, and the health page."""
+
+import asyncio
+import logging
+import re
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from sagemaker_bidi_bridge.settings import Settings
+
+# At DEBUG, websockets logs the text of each frame: this logger never goes there.
+_wire_logger = logging.getLogger("bridge.wire")
+_wire_logger.setLevel(logging.INFO)
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+_STATUS_LINE_BYTES = 8_192
+
+
+class BackendConnection(ClientConnection):
+    """A connection that ends even where the peer sends a Close frame and leaves TCP open.
+
+    websockets looks at its closing deadline only while something is being sent; a session whose
+    client is silent would wait for ever.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Start the closing deadline with the first Close frame, in either direction."""
+        super().data_received(data)
+        if self._deadline is None and self.protocol.close_expected():
+            self._deadline = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Drop the deadline with the connection."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+
+class BackendUnavailable(Exception):
+    """vLLM cannot be reached, or does not take a session; the message says why."""
+
+
+async def open_backend(settings: Settings) -> ClientConnection:
+    """Open a WebSocket to vLLM within the budget that SageMaker's own limit leaves (O3).
+
+    Args:
+        settings: gives the URL, the budget and the limits.
+
+    Raises:
+        BackendUnavailable: refused, unreachable, too slow or not a WebSocket.
+    """
+    url = settings.backend_url
+    ping = settings.backend_ping_seconds
+    try:
+        return await connect(
+            url,
+            compression=None,
+            # A proxy from the environment is for the way out, and vLLM is in this container.
+            proxy=None,
+            open_timeout=settings.open_timeout_ms / 1_000,
+            ping_interval=ping,
+            ping_timeout=ping,
+            close_timeout=settings.close_seconds,
+            max_size=settings.max_message_bytes,
+            logger=_wire_logger,
+            create_connection=BackendConnection,
+        )
+    except TimeoutError as error:
+        raise BackendUnavailable(
+            f"vLLM at {url} did not accept within {settings.open_timeout_ms} ms"
+        ) from error
+    except InvalidStatus as error:
+        status = error.response.status_code
+        raise BackendUnavailable(
+            f"vLLM at {url} refused the upgrade with HTTP {status}{_hint(status)}"
+        ) from error
+    except WebSocketException as error:
+        raise BackendUnavailable(f"vLLM at {url} broke the opening handshake: {error}") from error
+    except OSError as error:
+        raise BackendUnavailable(f"vLLM at {url} cannot be reached: {error}") from error
+
+
+def _hint(status: int) -> str:
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return ": it wants an API key"
+        case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
+            return ": is the path in BRIDGE_BACKEND_URL right?"
+        case _:
+            return ""
+
+
+async def why_unhealthy(settings: Settings) -> str | None:
+    """Ask vLLM's health page, and give up before SageMaker would (K4).
+
+    Args:
+        settings: gives the URL and the budget.
+
+    Returns:
+        None when vLLM answered 200, else what happened.
+    """
+    url = settings.backend_health_url
+    try:
+        async with asyncio.timeout(settings.health_timeout_ms / 1_000):
+            status = await _status_of(url)
+    except TimeoutError:
+        return f"vLLM's {url} did not answer within {settings.health_timeout_ms} ms"
+    except OSError as error:
+        return f"vLLM's {url} cannot be reached: {error}"
+    except ValueError:
+        return f"vLLM's {url} did not answer with HTTP"
+    return None if status == HTTPStatus.OK else f"vLLM's {url} answered HTTP {status}"
+
+
+async def _status_of(url: str) -> int:
+    """GET a page and read no more than the status of the answer."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    reader, writer = await asyncio.open_connection(
+        parts.hostname,
+        parts.port or (443 if secure else 80),
+        ssl=secure or None,
+        limit=_STATUS_LINE_BYTES,
+    )
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+        writer.write(request.encode("ascii"))
+        found = _STATUS_LINE.match(await reader.readline())
+    finally:
+        writer.transport.abort()
+    if found is None:
+        raise ValueError("no HTTP status line")
+    return int(found[1])

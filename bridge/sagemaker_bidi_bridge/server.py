@@ -1,0 +1,263 @@
+"""Serving the bridge with uvicorn: listening, the graceful stop, and use inside a process."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from sagemaker_bidi_bridge.app import create_app
+from sagemaker_bidi_bridge.liveness import EngineLife
+from sagemaker_bidi_bridge.observe import Observe, SessionLog, key_values
+from sagemaker_bidi_bridge.sessions import Address, Sessions
+from sagemaker_bidi_bridge.settings import Settings
+
+_BACKLOG = 2_048
+_GOING_AWAY = 1001
+_FORCED_SECONDS = 0.25
+_LINGER_SECONDS = 1
+
+logger = logging.getLogger("bridge.server")
+
+
+class CannotListen(OSError):
+    """The address is taken, or not one of this machine; the message says which and what to do."""
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn with a stop that lets sessions finish, where uvicorn's own cuts them with 1012.
+
+    Args:
+        config: uvicorn's.
+        settings: gives the time that sessions have.
+        sessions: the register that is drained.
+    """
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, sessions: Sessions) -> None:
+        super().__init__(config)
+        self.settings = settings
+        self.sessions = sessions
+        self.drain_seconds = settings.drain_seconds
+        self.is_up = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        sessions.abort_peer = self._abort_peer
+
+    def stop(self) -> None:
+        """Begin to drain; the second call ends every session at once."""
+        if self._stop.is_set():
+            self._force.set()
+            self.force_exit = True
+            return
+        self.sessions.draining = True
+        self.should_exit = True
+        self._stop.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: `run` installs its handlers, and in-process use wants none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say when."""
+        await super().startup(sockets)
+        self.is_up.set()
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`; uvicorn's own loop polls ten times a second for features not used."""
+        await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, close what is left with 1001, then stop listening (K4)."""
+        await self._drain()
+        await super().shutdown(sockets)
+        # A peer that reads nothing keeps its connection for as long as its buffer is full.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in self.server_state.tasks:
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+
+    async def _drain(self) -> None:
+        if not len(self.sessions):
+            return
+        logger.info(
+            "draining %s", key_values(sessions=len(self.sessions), seconds=self.drain_seconds)
+        )
+        if await self._idle_within(self.drain_seconds):
+            return
+        forced = self._force.is_set()
+        reason = "told to stop at once" if forced else f"drained for {self.drain_seconds:g} s"
+        logger.warning(
+            "closing sessions %s", key_values(sessions=len(self.sessions), reason=reason)
+        )
+        self.sessions.cut_all(_GOING_AWAY, f"the bridge is stopping: {reason}")
+        grace = _FORCED_SECONDS if forced else self.settings.close_seconds + _FORCED_SECONDS
+        try:
+            async with asyncio.timeout(grace):
+                await self.sessions.wait_idle()
+        except TimeoutError:
+            logger.warning("sessions left %s", key_values(sessions=len(self.sessions)))
+
+    async def _idle_within(self, seconds: float) -> bool:
+        """Whether all sessions ended by themselves before the time, or a second stop, came."""
+        idle = asyncio.create_task(self.sessions.wait_idle())
+        force = asyncio.create_task(self._force.wait())
+        done, pending = await asyncio.wait(
+            {idle, force}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in pending:
+            task.cancel()
+        return idle in done
+
+    def _abort_peer(self, peer: Address) -> None:
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == peer:
+                connection.transport.abort()
+
+
+class BridgeServer:
+    """The bridge inside this process, for demonstrations and tests.
+
+    Installs no signal handlers. Leaving the block closes open sessions with 1001 at once and
+    returns every socket and task.
+
+    Args:
+        settings: `port=0` picks a free port.
+        observe: makes an observer for each session.
+
+    Raises:
+        CannotListen: on entry, when the address is taken.
+    """
+
+    def __init__(self, settings: Settings, observe: Observe = SessionLog) -> None:
+        self.settings = settings
+        self.observe = observe
+        self.url = ""
+        self.sessions = Sessions(settings.max_sessions, EngineLife(settings.hang_seconds))
+
+    async def __aenter__(self) -> Self:
+        listener = listen(self.settings.host, self.settings.port)
+        self.url = _url_of(listener)
+        self.server = _server(self.settings, self.observe, self.sessions)
+        self.server.drain_seconds = 0
+        self._serving = asyncio.create_task(self.server.serve([listener]))
+        up = asyncio.create_task(self.server.is_up.wait())
+        await asyncio.wait({up, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        if self._serving.done():
+            await self._serving  # raises what kept it from starting
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.server.stop()
+        await self._serving
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket.
+
+    Args:
+        host: address or host name.
+        port: TCP port; 0 picks a free one.
+
+    Raises:
+        CannotListen: naming the address and the reason.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # With its protocol spelt out, asyncio sets TCP_NODELAY on what is accepted; without it
+        # Nagle holds small messages back.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; "
+            "stop what holds it, or set BRIDGE_HOST or BRIDGE_PORT"
+        ) from error
+    return listener
+
+
+def run(settings: Settings, observe: Observe = SessionLog) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: every setting.
+        observe: makes an observer for each session.
+
+    Returns:
+        The exit code: 0 after a stop, whether sessions ended by themselves or were closed with
+        1001 at the end of the drain.
+
+    Raises:
+        CannotListen: when the address is taken.
+    """
+    listener = listen(settings.host, settings.port)
+
+    async def serve() -> None:
+        sessions = Sessions(settings.max_sessions, EngineLife(settings.hang_seconds))
+        server = _server(settings, observe, sessions)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        # The images block them until here: process 1 hears none without a handler.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        logger.info("listening %s", key_values(url=_url_of(listener), backend=settings.backend_url))
+        await server.serve([listener])
+        logger.info("stopped")
+
+    asyncio.run(serve())
+    return 0
+
+
+def _no_false_alarm(record: logging.LogRecord) -> bool:
+    # uvicorn says this at ERROR after every refused upgrade, when the refusal was in order.
+    return record.msg != "ASGI callable returned without completing handshake."
+
+
+def _server(settings: Settings, observe: Observe, sessions: Sessions) -> DrainingServer:
+    config = uvicorn.Config(
+        create_app(settings, observe, sessions),
+        http="h11",
+        ws="websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        # Below this level uvicorn lets websockets log the text of each frame.
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        # SageMaker pings (K1), and its bytes are audio: neither pings nor compression from here.
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        ws_per_message_deflate=False,
+        ws_max_size=settings.max_message_bytes or sys.maxsize,
+        timeout_graceful_shutdown=_LINGER_SECONDS,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)
+    return DrainingServer(config, settings, sessions)
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"ws://[{reachable}]:{port}" if ":" in reachable else f"ws://{reachable}:{port}"

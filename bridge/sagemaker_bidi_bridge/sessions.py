@@ -1,0 +1,109 @@
+"""The sessions that are open, and whether another may open."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sagemaker_bidi_bridge.liveness import EngineLife, SessionLife
+
+Address = tuple[str, int]
+
+
+class Refused(Exception):
+    """The bridge does not take another session now.
+
+    Args:
+        reason: why, in words for the log and for the body of the refusal.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The bridge's own decision to end a session: the Close frame that both sides get."""
+
+    code: int
+    reason: str
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """One session.
+
+    Args:
+        session_id: SageMaker's request id, or one of the bridge's own.
+        cut: set when the bridge wants the session to end.
+        abort: cuts SageMaker's TCP connection, for a peer that takes nothing, not even a Close.
+        life: what it has said and heard, for an engine that hangs.
+    """
+
+    session_id: str
+    cut: asyncio.Future[Cut]
+    abort: Callable[[], None]
+    life: SessionLife
+
+
+@dataclass(eq=False, slots=True)
+class Sessions:
+    """The open sessions of one bridge.
+
+    Args:
+        limit: how many may be open at once, or None.
+        engine: whether vLLM still answers them.
+        abort_peer: cuts SageMaker's TCP connection by its peer address; set by the server.
+    """
+
+    limit: int | None = None
+    engine: EngineLife = field(default_factory=lambda: EngineLife(None))
+    abort_peer: Callable[[Address], None] = field(default=lambda address: None)
+    draining: bool = False
+    _open: set[Session] = field(default_factory=set)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def admit(self, session_id: str, peer: Address | None) -> Iterator[Session]:
+        """Count a session as open for as long as the block runs.
+
+        Args:
+            session_id: its id.
+            peer: address of SageMaker's side, where it is known.
+
+        Raises:
+            Refused: while draining, or when `limit` sessions are open.
+        """
+        if self.draining:
+            raise Refused("the bridge is draining: it has been told to stop")
+        if self.limit is not None and len(self._open) >= self.limit:
+            raise Refused(f"{self.limit} sessions are open, as many as BRIDGE_MAX_SESSIONS allows")
+
+        def abort() -> None:
+            if peer is not None:
+                self.abort_peer(peer)
+
+        loop = asyncio.get_running_loop()
+        session = Session(session_id, loop.create_future(), abort, self.engine.session())
+        self._open.add(session)
+        self._idle.clear()
+        try:
+            yield session
+        finally:
+            self._open.discard(session)
+            session.life.ended(loop.time())
+            if not self._open:
+                self._idle.set()
+
+    def cut_all(self, code: int, reason: str) -> None:
+        """Ask every open session to end with this Close frame."""
+        for session in self._open:
+            if not session.cut.done():
+                session.cut.set_result(Cut(code, reason))
+
+    async def wait_idle(self) -> None:
+        """Wait until no session is open."""
+        await self._idle.wait()

@@ -1,0 +1,299 @@
+"""One WebSocket connection, frame by frame, on the Sans-I/O protocol of `websockets`.
+
+Frames stay as they are: fragments are not joined (RFC 6455, 5.4), text is not decoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from websockets.frames import Close, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, State
+
+from sagemaker_bidi_contract.exchange import ExchangeLog, closing
+from sagemaker_bidi_contract.verdicts import Disappointed
+from sagemaker_bidi_contract.wire.received import End, Message
+
+DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+_CHUNK = 65_536
+_QUEUE = 4_096
+
+
+class FrameStream:
+    """An open connection; its reader runs in the background, so that pings are answered.
+
+    Args:
+        who: its name in the exchange.
+        protocol: past its opening handshake, or before it with a Request or Response to come.
+        reader: of the TCP connection.
+        writer: of the TCP connection.
+        log: where frames are written down.
+        awaiting: is told what is waited for.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        protocol: Protocol,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        log: ExchangeLog,
+        awaiting: Callable[[str], None] = lambda what: None,
+    ) -> None:
+        self.who = who
+        self.protocol = protocol
+        self.end: End | None = None
+        self.pings: list[float] = []
+        self.answers_pings = True
+        self._reader, self._writer = reader, writer
+        self._log, self._awaiting = log, awaiting
+        self._frames: asyncio.Queue[Frame | End] = asyncio.Queue(_QUEUE)
+        self.over = asyncio.Event()
+        self._early: list[Frame] = []
+        self._passed: deque[Frame] = deque()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read frames, after the opening handshake."""
+        self._task = asyncio.create_task(self._read())
+
+    def hold(self) -> None:
+        """Stop reading, as a peer that is busy does; `release` goes on."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Read again after `hold`."""
+        self._open.set()
+
+    async def handshake(self) -> Request | Response | None:
+        """Read the peer's part of the opening handshake; None where TCP ended before it."""
+        while True:
+            events = self.protocol.events_received()
+            for index, event in enumerate(events):
+                if isinstance(event, Request | Response):
+                    # The first frames may have come in the same segment.
+                    self._early = [item for item in events[index:] if isinstance(item, Frame)]
+                    return event
+            data = await self._reader.read(_CHUNK)
+            if data:
+                self.protocol.receive_data(data)
+            elif self._reader.at_eof():
+                with contextlib.suppress(EOFError):
+                    self.protocol.receive_eof()
+                return next(
+                    (e for e in self.protocol.events_received() if isinstance(e, Response)), None
+                )
+
+    async def send(self, opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> None:
+        """Send one frame; after the connection's end this does nothing."""
+        await self.send_many([Frame(opcode, data, fin)])
+
+    async def send_many(self, frames: list[Frame]) -> None:
+        """Send frames back to back, in one write as far as TCP takes it."""
+        if self.protocol.state is not State.OPEN:
+            return
+        for frame in frames:
+            self._log.frame(self.who, "sent", frame)
+            self.protocol.send_frame(frame)
+        await self.flush()
+
+    async def text(self, text: str) -> None:
+        """Send a text message in one frame."""
+        await self.send(Opcode.TEXT, text.encode())
+
+    async def binary(self, data: bytes) -> None:
+        """Send a binary message in one frame."""
+        await self.send(Opcode.BINARY, data)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a Close frame; the peer's is received as the end."""
+        if self.protocol.state is State.OPEN:
+            self._log.add(self.who, "sent", f"Close {closing(Close(code, reason).serialize())}")
+            self.protocol.send_close(code, reason)
+            await self.flush()
+
+    async def receive(self, within: float, what: str) -> Frame | End:
+        """The next frame that is no ping, or the end; the end is given again and again.
+
+        Args:
+            within: seconds.
+            what: what is waited for, in words.
+
+        Raises:
+            Disappointed: nothing came in time.
+        """
+        return await self._receive(time.perf_counter() + within, within, what)
+
+    async def _receive(self, deadline: float, within: float, what: str) -> Frame | End:
+        if self._passed:
+            return self._passed.popleft()
+        if self.end is not None and self._frames.empty():
+            return self.end
+        self._awaiting(what)
+        try:
+            async with asyncio.timeout(max(deadline - time.perf_counter(), 0)):
+                return await self._frames.get()
+        except TimeoutError:
+            raise Disappointed(
+                f"{what} did not come on {self.who} within {within:g} s",
+                f"{what} within {within:g} s",
+            ) from None
+
+    async def pong(self, payload: bytes, within: float) -> float:
+        """Send a ping and wait for its pong; other frames stay to be received.
+
+        Returns:
+            Seconds that the pong took.
+
+        Raises:
+            Disappointed: no pong in time, or the end of the connection.
+        """
+        started = time.perf_counter()
+        await self.send(Opcode.PING, payload)
+        await self.pong_of(payload, within)
+        return time.perf_counter() - started
+
+    async def pong_of(self, payload: bytes, within: float) -> None:
+        """Wait for the pong of a ping that has been sent, as `pong` does."""
+        what = f"a pong with the payload of the ping ({len(payload)} bytes)"
+        deadline = time.perf_counter() + within
+        passed: list[Frame] = []
+        try:
+            while True:
+                match await self._receive(deadline, within, what):
+                    case End(how=how):
+                        raise Disappointed(f"the connection ended: {how}", what)
+                    case Frame(opcode=Opcode.PONG, data=data) if bytes(data) == payload:
+                        return
+                    case Frame() as frame:
+                        passed.append(frame)
+        finally:
+            self._passed.extend(passed)
+
+    async def message(self, within: float, what: str) -> Message | End:
+        """The next data message, its fragments joined, or the end.
+
+        Raises:
+            Disappointed: none in time.
+        """
+        deadline = time.perf_counter() + within
+        kind: Literal["text", "binary"] | None = None
+        parts: list[bytes] = []
+        while True:
+            match await self._receive(deadline, within, what):
+                case End() as end:
+                    return end
+                case Frame(opcode=opcode, data=data, fin=fin) if opcode in DATA:
+                    kind = kind or ("binary" if opcode is Opcode.BINARY else "text")
+                    parts.append(bytes(data))
+                    if fin:
+                        return Message(kind, b"".join(parts), len(parts))
+                case _:
+                    pass
+
+    async def ended(self, within: float, what: str) -> tuple[End, list[Frame]]:
+        """Wait for the end; gives the data frames that came before it, too.
+
+        Raises:
+            Disappointed: no end in time.
+        """
+        deadline = time.perf_counter() + within
+        frames: list[Frame] = []
+        while True:
+            match await self._receive(deadline, within, what):
+                case End() as end:
+                    return end, frames
+                case Frame() as frame:
+                    if frame.opcode in DATA:
+                        frames.append(frame)
+
+    def reset(self) -> None:
+        """End the TCP connection with RST, without a Close frame."""
+        sock = self._writer.get_extra_info("socket")
+        if sock is not None and self.end is None:
+            self._log.add(self.who, "sent", "TCP reset")
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+    async def dispose(self) -> None:
+        """Give everything back, whatever state the connection is in."""
+        # Before anything is waited for: the wait itself may be cancelled.
+        self._writer.transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            for frame in self._early:
+                await self._take(frame)
+            data = b"open"
+            # On past the Close frame: TCP ends in the order of RFC 6455, 7.1.1, server first.
+            while data:
+                await self._open.wait()
+                data = await self._reader.read(_CHUNK)
+                if data:
+                    self.protocol.receive_data(data)
+                else:
+                    self.protocol.receive_eof()
+                for event in self.protocol.events_received():
+                    if isinstance(event, Frame):
+                        await self._take(event)
+                if self.end is None and (how := self._broken(data)):
+                    await self._finish(End(None, "", how))
+                await self.flush()
+            self._writer.close()
+        except ConnectionError as error:
+            if self.end is None:
+                how = "reset" if isinstance(error, ConnectionResetError) else str(error)
+                await self._finish(End(None, "", f"TCP ended without a Close frame (1006): {how}"))
+
+    def _broken(self, data: bytes) -> str:
+        """How the connection has ended without a Close frame; empty where it has not."""
+        wrong = self.protocol.parser_exc
+        if wrong is not None and not isinstance(wrong, EOFError):
+            return f"a frame that breaks RFC 6455: {wrong}"
+        return "" if data else "TCP ended without a Close frame (1006)"
+
+    async def _take(self, frame: Frame) -> None:
+        if self.end is not None:
+            return
+        if frame.opcode is not Opcode.CLOSE:
+            self._log.frame(self.who, "received", frame)
+        match frame.opcode:
+            case Opcode.PING:
+                self.pings.append(time.perf_counter())
+            case Opcode.CLOSE:
+                data = bytes(frame.data)
+                code = int.from_bytes(data[:2], "big") if data else 1005
+                reason = data[2:].decode(errors="replace")
+                await self._finish(End(code, reason, f"Close {closing(data)}"))
+            case _:
+                await self._frames.put(frame)
+
+    async def _finish(self, end: End) -> None:
+        self.end = end
+        self.over.set()
+        self._log.add(self.who, "received", end.how)
+        await self._frames.put(end)
+
+    async def flush(self) -> None:
+        """Write what the protocol has to say; a peer that is gone is seen by the reader."""
+        with contextlib.suppress(ConnectionError):
+            for data in self.protocol.data_to_send():
+                if data:
+                    self._writer.write(data)
+                elif self._writer.can_write_eof():
+                    self._writer.write_eof()
+            await self._writer.drain()

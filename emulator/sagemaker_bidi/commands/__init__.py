@@ -1,0 +1,1 @@
+"""The command `bidi`: a module for each command or family of commands."""

@@ -1,0 +1,1 @@
+"""Containers that the emulator runs itself: image, Docker, logs, restarts."""

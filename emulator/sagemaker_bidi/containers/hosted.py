@@ -1,0 +1,325 @@
+"""A container of an image, started, watched, started again and stopped as SageMaker does (K4)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from sagemaker_bidi.clock import Clock, RealClock
+from sagemaker_bidi.containers.container_end import ContainerFailed, Stopped
+from sagemaker_bidi.containers.container_log import ContainerLog
+from sagemaker_bidi.containers.docker import DockerError, docker, explain, start_docker
+from sagemaker_bidi.containers.image import ImageFacts, inspect_image
+from sagemaker_bidi.containers.image_run import (
+    ImageRun,
+    create_options,
+    environment_file,
+    free_port,
+)
+from sagemaker_bidi.endpoints.ping import ping
+
+__all__ = ["STOP_SECONDS", "ContainerFailed", "HostedContainer", "ImageRun", "Stopped"]
+
+STOP_SECONDS = 30.0
+PING_SECONDS = 2.0
+
+# Where the block has failed nobody waits for the sessions to end.
+_FAILED_STOP_SECONDS = 2.0
+_POLL_SECONDS = 0.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+
+logger = logging.getLogger("bidi.hosting")
+
+
+def show_line(line: str) -> None:
+    """Print a line of the container's log now, also where standard output is a pipe."""
+    print(line, flush=True)
+
+
+class HostedContainer:
+    """A container as SageMaker runs it: `async with HostedContainer(ImageRun("voxtral")) as it`.
+
+    It runs on return, and is not healthy yet: `healthy` waits for that. While the block lasts a
+    container that ends is started again, at the same address; one that has not been healthy within
+    `startup` is not.
+
+    Args:
+        run: the image, and how it is run.
+        startup: seconds until a container that has not been healthy fails its endpoint.
+        restarts: whether one that ends is started again.
+        on_line: takes each line of its log, with the endpoint's name before it.
+        clock: what all waiting asks; a container does not get faster with an emulator's time.
+
+    Raises:
+        DockerError: on entry, when Docker cannot run it.
+        UnfitImage: on entry, when the image has not the label (O1).
+    """
+
+    def __init__(
+        self,
+        run: ImageRun,
+        *,
+        startup: float = 480.0,
+        restarts: bool = True,
+        on_line: Callable[[str], None] = show_line,
+        clock: Clock | None = None,
+    ) -> None:
+        self.run = run
+        self.facts: ImageFacts | None = None
+        self.url = ""
+        self.name = f"bidi-{run.endpoint}-{secrets.token_hex(4)}"
+        self.starts = 0
+        self._startup = startup
+        self._restarts = restarts
+        self._on_line = on_line
+        self._clock = (clock or RealClock()).unscaled
+        self._log = ContainerLog(run.endpoint, self._show)
+        self._began = 0.0
+        self._stopping = False
+        self._hurried = asyncio.Event()
+        self._latest = "has not been asked yet"
+        self._healthy = asyncio.Event()
+        self._healthy_after = 0.0
+        self._was_healthy = False
+        self._code: int | None = None
+        self._again = asyncio.Event()
+        self._started = asyncio.Event()
+        self._created = False
+        self._attached: asyncio.subprocess.Process | None = None
+        self._lives: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self.facts = await inspect_image(self.run.image)
+        self.facts.check()
+        port = self.run.port or free_port()
+        self.url = f"ws://127.0.0.1:{port}"
+        await docker(
+            "create",
+            *create_options(self.run, self.name, port),
+            self.run.image,
+            "serve",
+            given=environment_file(self.run),
+        )
+        self._created = True
+        self._began = self._clock.now()
+        self._lives = asyncio.create_task(self._live(), name=f"container {self.name}")
+        started = asyncio.create_task(self._started.wait())
+        try:
+            await asyncio.wait({self._lives, started}, return_when=asyncio.FIRST_COMPLETED)
+            if self._lives.done():
+                self._lives.result()
+        except BaseException:
+            await self._remove()
+            raise
+        finally:
+            started.cancel()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.stop(STOP_SECONDS if exc is None else _FAILED_STOP_SECONDS)
+        finally:
+            await self._remove()
+
+    async def healthy(self) -> float:
+        """Wait until `GET /ping` answers 200; gives the seconds since the start (K4).
+
+        Raises:
+            ContainerFailed: that took longer than `startup`, or it has ended for good.
+        """
+        assert self._lives is not None, "use it as `async with HostedContainer(…)`"
+        healthy = asyncio.create_task(self._healthy.wait())
+        timer = asyncio.create_task(self._clock.sleep_until(self._began + self._startup))
+        try:
+            await asyncio.wait({healthy, timer, self._lives}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (healthy, timer):
+                task.cancel()
+            await asyncio.gather(healthy, timer, return_exceptions=True)
+        if self._healthy.is_set():
+            return self._healthy_after
+        asked = f"GET {self.url.replace('ws', 'http', 1)}/ping"
+        if self._lives.done():
+            self._lives.result()
+            raise ContainerFailed(
+                f"endpoint {self.run.endpoint}: the container ended with {self._code} before "
+                f"{asked} answered 200 (K4)",
+                self._log.tail,
+            )
+        raise ContainerFailed(
+            f"endpoint {self.run.endpoint}: {asked} {self._latest}; after {self._startup:g} s "
+            "SageMaker fails the endpoint (K4)",
+            self._log.tail,
+        )
+
+    async def started_again(self) -> None:
+        """Wait until it has ended and been started once more."""
+        self._again.clear()
+        await self._again.wait()
+
+    async def stop(self, seconds: float = STOP_SECONDS) -> Stopped | None:
+        """Send SIGTERM, and SIGKILL `seconds` later where it still runs (K4).
+
+        Returns:
+            How it ended; None where it was not running.
+        """
+        self._stopping = True
+        if not self._created or not await self._is_running():
+            return None
+        started = self._clock.now()
+        # Docker counts whole seconds, and says 137 for SIGKILL and for an exit with 137 alike.
+        with contextlib.suppress(DockerError):  # it may end by itself in this moment
+            await docker("kill", "--signal", "TERM", self.name)
+        killed = False
+        assert self._lives is not None
+        timer = asyncio.create_task(self._clock.sleep_until(started + seconds))
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({self._lives, timer, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        hurried.cancel()
+        if not self._lives.done():
+            killed = True
+            logger.warning(
+                "%s: still running %.3g s after SIGTERM: killed (K4)",
+                self.run.endpoint,
+                self._clock.now() - started,
+            )
+            with contextlib.suppress(DockerError):  # it has ended by itself in this moment
+                await docker("kill", "--signal", "KILL", self.name)
+            await self._lives
+        code = self._code
+        with contextlib.suppress(DockerError):  # somebody has removed it in this moment
+            code = int(await docker("inspect", "--format", "{{.State.ExitCode}}", self.name))
+        assert code is not None, "its life is over"
+        took = self._clock.now() - started
+        logger.info(
+            "%s: the container ended with %d, %.1f s after SIGTERM", self.run.endpoint, code, took
+        )
+        return Stopped(code, took, killed)
+
+    def hurry(self) -> None:
+        """Leave it no time after its SIGTERM: a `stop` under way kills it now."""
+        self._hurried.set()
+
+    async def first_process(self) -> str:
+        """The command line of process 1, the one that gets SIGTERM. Raises DockerError."""
+        found = json.loads(await docker("inspect", "--format", "{{json .}}", self.name))
+        return " ".join([found["Path"], *found["Args"]])
+
+    async def _state(self) -> str:
+        """As `docker ps` has it, such as `running` and `created`; empty once it is removed."""
+        return await docker(
+            *("container", "ls", "--all", "--format", "{{.State}}"),
+            *("--filter", f"name=^/?{self.name}$"),
+        )
+
+    async def _is_running(self) -> bool:
+        return await self._state() in ("running", "paused")
+
+    async def _live(self) -> None:
+        """One life after another, until told to stop or the endpoint fails."""
+        pause = _FIRST_PAUSE
+        while not self._stopping:
+            self.starts += 1
+            self._code = code = await self._one_life()
+            if self._stopping or not self._restarts:
+                return
+            if not await self._state():
+                logger.error(
+                    "%s: the container %s has been removed, and with it the endpoint has failed: "
+                    "nothing starts it again",
+                    self.run.endpoint,
+                    self.name,
+                )
+                return
+            if not self._was_healthy and self._clock.now() - self._began >= self._startup:
+                logger.error(
+                    "%s: the container ended with %d and was never healthy: SageMaker fails the "
+                    "endpoint now (K4)",
+                    self.run.endpoint,
+                    code,
+                )
+                return
+            if self._healthy.is_set():
+                pause = _FIRST_PAUSE
+            logger.error(
+                "%s: the container ended with %d; SageMaker starts it again, here in %g s",
+                self.run.endpoint,
+                code,
+                pause,
+            )
+            await self._clock.sleep_until(self._clock.now() + pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            if self._was_healthy:
+                self._began = self._clock.now()
+            self._healthy.clear()
+            self._again.set()
+
+    async def _one_life(self) -> int:
+        process = await start_docker("start", "--attach", self.name)
+        self._attached = process
+        assert process.stdout is not None
+        assert process.stderr is not None
+        watching = asyncio.create_task(self._watch_start())
+        try:
+            await asyncio.gather(
+                self._log.pass_on(process.stdout), self._log.pass_on(process.stderr)
+            )
+            code = await process.wait()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        if not self._started.is_set():
+            if await self._state() == "created":
+                raise DockerError(explain("\n".join(self._log.tail), ("start",)))
+            self._started.set()
+        return code
+
+    async def _watch_start(self) -> None:
+        """Notice that it runs, then that it is healthy."""
+        while not self._started.is_set():
+            if await self._is_running():
+                self._started.set()
+                logger.info(
+                    "%s: started container %s of %s", self.run.endpoint, self.name, self.run.image
+                )
+                break
+            await self._clock.sleep_until(self._clock.now() + 0.05)
+        while True:
+            answer = await ping(self.url, clock=self._clock, seconds=PING_SECONDS)
+            now = self._clock.now()
+            if answer.status == 200:
+                self._was_healthy = True
+                self._healthy_after = now - self._began
+                self._healthy.set()
+                return
+            self._latest = answer.what
+            await self._clock.sleep_until(now + _POLL_SECONDS)
+
+    def _show(self, line: str) -> None:
+        # What Docker says of a start that fails is raised.
+        if self._started.is_set() or "| Error response from daemon" not in line:
+            self._on_line(line)
+
+    async def _remove(self) -> None:
+        self._stopping = True
+        if self._created:
+            with contextlib.suppress(DockerError):
+                await docker("rm", "--force", "--volumes", self.name)
+        if self._lives is not None:
+            self._lives.cancel()
+            await asyncio.gather(self._lives, return_exceptions=True)
+        if self._attached is not None and self._attached.returncode is None:
+            self._attached.kill()
+            await self._attached.wait()

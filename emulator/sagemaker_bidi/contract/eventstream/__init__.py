@@ -1,0 +1,1 @@
+"""The event-stream codec: messages and their headers (application/vnd.amazon.eventstream)."""

@@ -1,0 +1,1 @@
+"""Signature Version 4: of the request, and of each event of its body."""

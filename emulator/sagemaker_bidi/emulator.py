@@ -1,0 +1,362 @@
+"""The emulator as an object: start it, use it, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sagemaker_bidi.clock import Clock, RealClock, ScaledClock
+from sagemaker_bidi.config import TEST_KEY, Config, load_config
+from sagemaker_bidi.contract.health import Status
+from sagemaker_bidi.endpoints.endpoints import Endpoints
+from sagemaker_bidi.endpoints.monitor import Monitor
+from sagemaker_bidi.faults.engine import Faults
+from sagemaker_bidi.faults.plan import Plan
+from sagemaker_bidi.recordings.recorder import Recorder
+from sagemaker_bidi.session.invocations import Invocations
+from sagemaker_bidi.session.record import SessionRecord
+from sagemaker_bidi.tap import Tap
+from sagemaker_bidi.transport.http1 import refuse_http1
+from sagemaker_bidi.transport.http2.connection import Connection
+from sagemaker_bidi.transport.http2.incoming import READ_SIZE
+from sagemaker_bidi.transport.identity import load_identity
+from sagemaker_bidi.transport.server import StreamServerConfig, serve
+
+logger = logging.getLogger("bidi.http2")
+
+DEFAULT_REGION = "us-east-1"
+CONNECTION_FAILED = "a connection failed by a bug of the emulator"
+
+
+class PortTaken(OSError):
+    """The port to listen on is in use, or may not be used; says which and what to do."""
+
+
+class Emulator:
+    """SageMaker's bidirectional streaming on this machine.
+
+        async with Emulator(endpoints={"voxtral": "ws://127.0.0.1:8080"}) as emulator:
+            os.environ.update(emulator.trust())
+
+    Args:
+        endpoints: container address (`ws://HOST:PORT`) by endpoint name.
+        port: TCP port; a free one unless given.
+        config: everything else; `endpoints` and `port` win over it.
+        clock: what all waiting asks; `config.time_scale` decides unless given.
+        taps: told of everything that passes.
+        plans: fault plans in force from the start; `faults` adds and removes more.
+        listener: a listening socket to use instead of `config.host` and `config.port`.
+        state: folder of the local CA; the user's state folder unless given.
+
+    Raises:
+        ConfigError: an endpoint's name or address does not fit.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
+        config: Config | None = None,
+        clock: Clock | None = None,
+        taps: Sequence[Tap] = (),
+        plans: Sequence[Plan] = (),
+        listener: socket.socket | None = None,
+        state: Path | None = None,
+    ) -> None:
+        given: dict[str, Any] = config.model_dump(exclude_defaults=True) if config else {}
+        if config is None or port:
+            given["port"] = port
+        added = {name: {"url": url} for name, url in (endpoints or {}).items()}
+        given["endpoints"] = {**given.get("endpoints", {}), **added}
+        self.config = load_config(overrides=given)
+        if clock is None:
+            scale = self.config.time_scale
+            clock = RealClock() if scale == 1 else ScaledClock(scale)
+        self._clock = clock
+        self._identity = load_identity(state)
+        settings = self.config.contract_settings()
+        hosted = Endpoints(self.config.endpoint_list())
+        self._monitor = Monitor(hosted, settings, clock, self.config.health, self.config.ping)
+        self.faults = Faults(plans, self.config.endpoints)
+        self._invocations = Invocations(
+            settings=settings,
+            endpoints=hosted,
+            monitor=self._monitor,
+            keys=self.config.keys(),
+            region=self.config.region,
+            unknown_keys=self.config.unknown_keys,
+            clock=clock,
+            taps=[self.faults, *taps, *self._recorders()],
+        )
+        self._http2 = self.config.http2_settings()
+        self._listener = listener
+        self._stop_asked = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._served = 0
+        self._serving: asyncio.Task[None] | None = None
+        self._address: tuple[str, int] | None = listener.getsockname()[:2] if listener else None
+
+    def _recorders(self) -> list[Tap]:
+        record = self.config.record
+        if record is None:
+            return []
+        return [Recorder(record.directory, header=record.header(), redact=record.redact)]
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL for clients, `https://HOST:PORT`."""
+        if self._address is None:
+            raise RuntimeError("the emulator is not running: use it as `async with Emulator(…)`")
+        host, port = self._address
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return f"https://{f'[{host}]' if ':' in host else host}:{port}"
+
+    @property
+    def ca(self) -> Path:
+        """The bundle of the system's roots and the local CA, as `SSL_CERT_FILE` wants it."""
+        return self._identity.bundle
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """The sessions so far, oldest first; the latest 1,000 are kept."""
+        return list(self._invocations.records)
+
+    @property
+    def region(self) -> str:
+        """The region for clients: the configured one, or `us-east-1` where any is taken."""
+        return self.config.region or DEFAULT_REGION
+
+    def trust(self) -> dict[str, str]:
+        """The environment that makes a client use this emulator."""
+        return client_environment(self.url, self.ca, self.config.region)
+
+    @contextlib.asynccontextmanager
+    async def scenario(self, name: str, **parameters: Any) -> AsyncIterator[Plan]:
+        """Have a failure of the catalogue happen for as long as the block runs.
+
+            async with emulator.scenario("container-dies", after_parts=20):
+
+        Args:
+            name: see `bidi scenarios`.
+            parameters: see `bidi scenario NAME`.
+
+        Raises:
+            ScenarioError: there is none of that name, or it cannot come to a running emulator.
+        """
+        from sagemaker_bidi.scenarios import ScenarioError, scenario
+
+        chosen = scenario(name)
+        if chosen.at_start:
+            raise ScenarioError(
+                f"scenario {chosen.name} changes the configuration, so it cannot come to a running "
+                f"emulator; start one with it: {chosen.test_line}"
+            )
+        plan = chosen.plan(**parameters)
+        self.faults.add(plan)
+        try:
+            yield plan
+        finally:
+            if plan in self.faults.plans:
+                self.faults.remove(plan.name)
+
+    def status(self, endpoint: str) -> dict[str, Status]:
+        """The status of an endpoint's variants by name (K4).
+
+        Raises:
+            KeyError: there is no such endpoint.
+        """
+        return self._monitor.statuses(endpoint)
+
+    async def wait_stopped(self) -> None:
+        """Wait until the emulator has stopped."""
+        await self._stopping.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen; returns when clients can connect and each container has been asked once (K4).
+
+        Raises:
+            PortTaken: the address cannot be listened on.
+        """
+        if self._serving is not None:
+            raise RuntimeError(f"the emulator runs already, at {self.url}")
+        self._stop_asked.clear()
+        self._stopping.clear()
+        tls = self._identity.server_context(
+            self.config.names,
+            protocol="http/1.1" if self.config.entrance == "http1" else "h2",
+            trusted=self.config.entrance != "untrusted",
+        )
+        listener = self._listener or listen(self.config.host, self.config.port)
+        self._address = listener.getsockname()[:2]
+        try:
+            await self._monitor.start()
+        except BaseException:
+            listener.close()
+            raise
+        self._server = StreamServerConfig(self._accept, tls)
+        # Hypercorn owns this descriptor from here on and closes it.
+        self._server.bind = [f"fd://{listener.detach()}"]
+        self._serving = asyncio.create_task(serve(self._server, self._stop_asked.wait))
+        self._serving.add_done_callback(lambda _: self._stopping.set())
+
+    async def stop(self, *, grace: float = 0.0) -> None:
+        """Stop listening, send GOAWAY, let open sessions finish, end what is left.
+
+        Args:
+            grace: seconds that open sessions have, of real time; `hurry` cuts it short.
+        """
+        serving = self._serving
+        if serving is None:
+            return
+        self._stop_asked.set()
+        self._stopping.set()
+        if grace:
+            await self._within(serving, grace)
+        self._invocations.shut_down()
+        self._hurry.clear()
+        await self._within(serving, 1.0)
+        self._invocations.abort()
+        self._server.abort()
+        for writer in list(self._connections):
+            writer.transport.abort()
+        try:
+            await serving
+        finally:
+            self._serving = None
+            await self._monitor.stop()
+
+    def hurry(self) -> None:
+        """Wait no longer for open sessions: end them now."""
+        self._hurry.set()
+
+    async def _within(self, serving: asyncio.Task[None], seconds: float) -> None:
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({serving, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            tls = writer.get_extra_info("ssl_object")
+            if self.config.entrance == "mute":
+                with contextlib.suppress(OSError):
+                    while await reader.read(READ_SIZE):
+                        pass
+            elif isinstance(tls, ssl.SSLObject) and tls.selected_alpn_protocol() == "h2":
+                connection = Connection(
+                    reader,
+                    writer,
+                    self._http2,
+                    self._invocations.serve,
+                    self._stopping,
+                    self._clock.unscaled,
+                )
+                await self._serve(connection)
+            else:
+                await refuse_http1(reader, writer)
+        except Exception:
+            # A bug of ours in one connection ends no other, and not the server's stop.
+            logger.exception(CONNECTION_FAILED)
+            writer.transport.abort()
+        finally:
+            self._connections.discard(writer)
+
+    async def _serve(self, connection: Connection) -> None:
+        if self._served >= self._http2.max_connections:
+            await connection.refuse(f"{self._served} connections are open (http2.max_connections)")
+            return
+        self._served += 1
+        try:
+            await connection.run()
+        finally:
+            self._served -= 1
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        PortTaken: the address is in use, not this machine's, or not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            what = "another process listens there; stop it, or choose another --port"
+        elif error.errno == errno.EACCES:
+            what = "ports below 1024 need privileges; choose another --port"
+        else:
+            what = f"{error.strerror or error}; choose another --host or --port"
+        raise PortTaken(error.errno, f"cannot listen on {host}:{port}: {what}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def client_environment(url: str, bundle: Path, region: str | None) -> dict[str, str]:
+    """The environment variables that make an AWS SDK use an emulator.
+
+    Args:
+        url: the emulator's endpoint URL.
+        bundle: the certificate bundle.
+        region: the emulator's region, `us-east-1` where it takes any.
+    """
+    region = region or DEFAULT_REGION
+    return {
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME_HTTP2": url,
+        "SSL_CERT_FILE": str(bundle),
+        "AWS_ACCESS_KEY_ID": TEST_KEY.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": TEST_KEY.secret_access_key,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
+@contextlib.contextmanager
+def local_credentials(environment: Mapping[str, str]) -> Iterator[None]:
+    """Put an emulator's test credentials into this process's environment, and take them out again.
+
+    Args:
+        environment: of `Emulator.trust()`.
+    """
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    before = {name: os.environ.get(name) for name in names}
+    for name in names:
+        os.environ.pop(name, None)
+    os.environ.update({name: environment[name] for name in names if name in environment})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,1 @@
+"""Endpoints, their variants and what is known of their health."""

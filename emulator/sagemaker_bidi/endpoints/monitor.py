@@ -1,0 +1,157 @@
+"""Watches the containers' health and says when it changes (K4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Literal
+
+from sagemaker_bidi.clock import Clock
+from sagemaker_bidi.contract.errors import Refused, model_error, no_such_endpoint
+from sagemaker_bidi.contract.health import Answer, Health, Status, Strictness
+from sagemaker_bidi.contract.settings import ContractSettings
+from sagemaker_bidi.endpoints.endpoints import ACCOUNT, Endpoint, Variant
+from sagemaker_bidi.endpoints.ping import ping
+
+logger = logging.getLogger("bidi.hosting")
+
+
+class Monitor:
+    """The health of every container.
+
+    Args:
+        endpoints: whose containers are watched.
+        settings: the contract's numbers.
+        clock: what the schedule asks.
+        strictness: `off` takes every container as in service.
+        answers: `real`, or as if every container answered so: `503` from the start, `slow` once
+            it is in service.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        settings: ContractSettings,
+        clock: Clock,
+        strictness: Strictness,
+        answers: Literal["real", "503", "slow"] = "real",
+    ) -> None:
+        self._settings = settings
+        self._answers = answers
+        self._clock = clock
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._strictness = strictness
+        self._watched = self._begin()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _begin(self) -> dict[tuple[str, str], tuple[Variant, Health]]:
+        if self._strictness == "off":
+            return {}
+        return {
+            (endpoint.name, variant.name): (
+                variant,
+                Health(
+                    self._clock.now(),
+                    startup=self._settings.startup_seconds,
+                    interval=self._settings.health_interval,
+                    failures=self._settings.health_failures,
+                    strictness=self._strictness,
+                ),
+            )
+            for endpoint in self._endpoints.values()
+            for variant in endpoint.variants
+            # SageMaker looks after the containers of an endpoint of its own.
+            if not variant.upstream
+        }
+
+    def status(self, endpoint: str, variant: str) -> Status:
+        """A container's status; InService where none is watched."""
+        watched = self._watched.get((endpoint, variant))
+        return Status.IN_SERVICE if watched is None else watched[1].status
+
+    def statuses(self, endpoint: str) -> dict[str, Status]:
+        """The status of each of an endpoint's variants."""
+        variants = self._endpoints[endpoint].variants
+        return {variant.name: self.status(endpoint, variant.name) for variant in variants}
+
+    def check_invocable(self, endpoint: str, variant: Variant) -> None:
+        """Check that a container takes invocations.
+
+        Raises:
+            Refused: the endpoint is not in service yet, or its container is unhealthy (K4, O4).
+        """
+        watched = self._watched.get((endpoint, variant.name))
+        if watched is None:
+            return
+        health = watched[1]
+        latest = health.latest.what if health.latest else "has not been asked yet"
+        why = f"the endpoint is {health.status}: GET {_ping_url(variant)} {latest} (K4)"
+        if health.status is Status.FAILED:
+            why += "; a failed endpoint stays so: start the container, then the emulator again"
+        if health.status in (Status.CREATING, Status.FAILED):
+            raise Refused(no_such_endpoint(endpoint, ACCOUNT, why))
+        if health.status is Status.UNHEALTHY:
+            raise Refused(model_error(variant.container, why))
+
+    async def start(self) -> None:
+        """Check every container once, then go on in the background; each one starts afresh."""
+        self._watched = self._begin()
+        await asyncio.gather(*(self._check(*key) for key in self._watched))
+        self._tasks = [
+            asyncio.create_task(self._watch(*key), name=f"health {'/'.join(key)}")
+            for key in self._watched
+        ]
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def _watch(self, endpoint: str, variant: str) -> None:
+        health = self._watched[endpoint, variant][1]
+        while (deadline := health.deadline()) is not None:
+            await self._clock.sleep_until(deadline)
+            await self._check(endpoint, variant)
+
+    async def _check(self, endpoint: str, name: str) -> None:
+        variant, health = self._watched[endpoint, name]
+        answer = await self._ask(variant, health)
+        before = health.latest
+        changed = health.receive_answer(answer, self._clock.now())
+        label = f"{endpoint}/{name}"
+        if changed is not None:
+            level = logging.INFO if changed is Status.IN_SERVICE else logging.ERROR
+            logger.log(
+                level, "%s: %s: GET %s %s (K4)", label, changed, _ping_url(variant), answer.what
+            )
+        if changed is Status.IN_SERVICE and answer.status != 200:
+            logger.warning(
+                "%s: /ping %s, not 200: SageMaker would never bring this container into service "
+                "(K4); it is taken all the same, as health is lenient",
+                label,
+                answer.what,
+            )
+        if changed is None and not health.passes(answer) and _news(before, answer):
+            logger.warning(
+                "%s: %s: GET %s %s (K4)", label, health.status, _ping_url(variant), answer.what
+            )
+
+    async def _ask(self, variant: Variant, health: Health) -> Answer:
+        seconds = self._settings.health_timeout
+        if self._answers == "503":
+            return Answer(503, "answered 503, as a scenario has it")
+        if self._answers == "slow" and health.status is not Status.CREATING:
+            return Answer(None, f"did not answer within {seconds:g} s, as a scenario has it")
+        return await ping(variant.url, clock=self._clock.unscaled, seconds=seconds)
+
+
+def _ping_url(variant: Variant) -> str:
+    return f"http{variant.url.removeprefix('ws')}/ping"
+
+
+def _news(before: Answer | None, answer: Answer) -> bool:
+    # Through a published port, what is not up yet refuses and resets connections in turn.
+    return before is None or before.what.partition(" (")[0] != answer.what.partition(" (")[0]

@@ -1,0 +1,1 @@
+"""Fault plans and what carries them out."""

@@ -1,0 +1,1 @@
+"""Recordings played again, as a client or as a container, and compared."""

@@ -1,0 +1,195 @@
+"""`bidi serve`: the emulator as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from sagemaker_bidi.config import Config, load_config
+from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
+from sagemaker_bidi.emulator import Emulator, listen
+from sagemaker_bidi.faults.plan import Plan
+from sagemaker_bidi.serving.announce import announce
+
+logger = logging.getLogger("bidi.serve")
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that stop this process in order."""
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    # A terminal that closes would leave containers behind; nohup asks to go on without it.
+    heard = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    return (*stopping, signal.SIGHUP) if heard else stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One order to stop.
+
+    Args:
+        why: for the log.
+        gentle: open sessions have the time of grace.
+    """
+
+    why: str
+    gentle: bool
+
+
+def run_here(
+    config: Config,
+    listener: socket.socket | None = None,
+    *,
+    plans: Sequence[Plan] = (),
+    images: Sequence[ImageRun] = (),
+    control_port: int | None = None,
+    quiet: bool = False,
+    orders: int | None = None,
+) -> int:
+    """Run the emulator in this process until it is told to stop.
+
+    SIGTERM and SIGHUP give open sessions `config.grace` seconds, Ctrl-C none; a second signal ends
+    at once.
+
+    Args:
+        listener: a listening socket to take connections from.
+        plans: fault plans in force from the start.
+        images: containers to run, each the endpoint that it names.
+        control_port: where the control API listens; None serves none, 0 takes a free port.
+        quiet: print nothing.
+        orders: descriptor of a pipe from its parent, which sends each signal as a byte; its end
+            stops this process as SIGTERM does. Unless given, signals are heard as they come.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        PortTaken: an address cannot be listened on.
+        DockerError, UnfitImage: an image cannot be run.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(
+            _serve(
+                config,
+                listener,
+                plans=plans,
+                images=images,
+                control_port=control_port,
+                quiet=quiet,
+                orders=orders,
+            )
+        )
+    return 0
+
+
+async def _serve(
+    config: Config,
+    listener: socket.socket | None,
+    *,
+    plans: Sequence[Plan],
+    images: Sequence[ImageRun],
+    control_port: int | None,
+    quiet: bool,
+    orders: int | None,
+) -> None:
+    stops = _hear_signals() if orders is None else _hear_orders(orders)
+    async with AsyncExitStack() as running:
+        if images and listener is None:
+            # A port that is taken is no reason to start and stop a container.
+            listener = listen(config.host, config.port)
+            running.callback(listener.close)
+        # It may take so long on the emulator's clock, which the monitor goes by too (K4).
+        startup = config.contract_settings().startup_seconds / config.time_scale
+        containers = [
+            await running.enter_async_context(HostedContainer(each, startup=startup))
+            for each in images
+        ]
+        if containers:
+            config = _with_hosted(config, containers)
+        emulator = Emulator(config=config, listener=listener, plans=plans)
+        await emulator.start()
+        running.push_async_callback(emulator.stop)
+        control = None
+        if control_port is not None:
+            from sagemaker_bidi.inspector.control import Control
+
+            control = (await running.enter_async_context(Control(emulator, control_port))).url
+        # What is there now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
+        if not quiet:
+            announce(emulator, config, plans, control)
+        first = await stops.get()
+        grace = config.grace if first.gentle else 0.0
+        logger.info(
+            "%s: stopping, open sessions have %g s (a second signal ends at once)",
+            first.why,
+            grace,
+        )
+        hurrying = asyncio.create_task(_hurry(stops, emulator, containers), name="hurry")
+        try:
+            await emulator.stop(grace=grace)
+            await running.aclose()
+        finally:
+            hurrying.cancel()
+
+
+def _hear_signals() -> asyncio.Queue[Stop]:
+    stops: asyncio.Queue[Stop] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in stop_signals():
+        stop = Stop(number.name, number is not signal.SIGINT)
+        loop.add_signal_handler(number, stops.put_nowait, stop)
+    return stops
+
+
+def _hear_orders(orders: int) -> asyncio.Queue[Stop]:
+    stops: asyncio.Queue[Stop] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        received = os.read(orders, 64)
+        for number in received:
+            name = signal.Signals(number).name
+            stops.put_nowait(Stop(f"the parent asks ({name})", number != signal.SIGINT))
+        if not received:
+            stops.put_nowait(Stop("the parent has ended", gentle=True))
+            loop.remove_reader(orders)
+
+    loop.add_reader(orders, read)
+    return stops
+
+
+async def _hurry(
+    stops: asyncio.Queue[Stop],
+    emulator: Emulator,
+    containers: Sequence[HostedContainer],
+) -> None:
+    """A second signal leaves neither sessions nor containers more time."""
+    await stops.get()
+    emulator.hurry()
+    for container in containers:
+        container.hurry()
+
+
+def _with_hosted(config: Config, containers: Sequence[HostedContainer]) -> Config:
+    """The configuration with each container as the endpoint that it is."""
+    given = config.model_dump(exclude_defaults=True)
+    hosted = {container.run.endpoint: {"url": container.url} for container in containers}
+    given["endpoints"] = {**given.get("endpoints", {}), **hosted}
+    return load_config(overrides=given)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

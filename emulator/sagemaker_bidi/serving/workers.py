@@ -1,0 +1,82 @@
+"""`bidi serve --workers N`: processes that take connections from one socket."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+from sagemaker_bidi.config import Config
+from sagemaker_bidi.emulator import Emulator, listen
+from sagemaker_bidi.serving.announce import announce
+from sagemaker_bidi.serving.serve import stop_signals
+
+logger = logging.getLogger("bidi.workers")
+
+
+def run_workers(config: Config, count: int) -> int:
+    """Run the emulator in `count` processes that take connections from one socket.
+
+    A worker that ends before its time ends them all: half an emulator would be a riddle.
+
+    Returns:
+        The exit status: 0, or that of the worker that failed, 128 and its number for a signal.
+
+    Raises:
+        PortTaken: the address cannot be listened on.
+    """
+    listener = listen(config.host, config.port)
+    listener.set_inheritable(True)
+    command = [sys.executable, "-m", "sagemaker_bidi.serving.worker", str(listener.fileno())]
+    # Blocked here, they stay blocked in the workers, which take their orders through the pipe.
+    heard = stop_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, pass_fds=[listener.fileno()])
+        for _ in range(count)
+    ]
+    told = False
+
+    def tell_all(number: int, frame: object = None) -> None:
+        nonlocal told
+        told = True
+        for worker in workers:
+            _write(worker, bytes([number]))
+
+    for worker in workers:
+        _write(worker, config.model_dump_json(exclude_defaults=True).encode() + b"\n")
+    for number in heard:
+        signal.signal(number, tell_all)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+    announce(Emulator(config=config, listener=listener), config)
+    listener.close()
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    # One that ends as it was told takes nothing from the grace of the others.
+    if not told:
+        for worker in workers:
+            if worker.poll() is not None:
+                logger.error("%s before its time: stopping the others", _end(worker))
+        tell_all(signal.SIGTERM)
+    failed = 0
+    for worker in workers:
+        known = worker.returncode is not None
+        if worker.wait() and not known:
+            logger.error("%s", _end(worker))
+        failed = failed or worker.returncode
+    return failed if failed >= 0 else 128 - failed
+
+
+def _end(worker: subprocess.Popen[bytes]) -> str:
+    """How a worker has ended, in words."""
+    status = worker.returncode
+    how = f"with exit status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+    return f"worker {worker.pid} ended {how}"
+
+
+def _write(worker: subprocess.Popen[bytes], data: bytes) -> None:
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # It has ended: its status says why.
+        worker.stdin.write(data)

@@ -1,0 +1,1 @@
+"""One invocation, from its request headers to its end."""

@@ -1,0 +1,376 @@
+"""One open session on its two sockets: the contract decides, this moves the bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from h2.errors import ErrorCodes
+
+from sagemaker_bidi.contract.errors import StreamError
+from sagemaker_bidi.contract.frames import Frame, Opcode, Part
+from sagemaker_bidi.contract.outputs import (
+    CloseContainer,
+    EndStream,
+    Output,
+    SendError,
+    SendFrame,
+    SendPart,
+)
+from sagemaker_bidi.contract.session import Session
+from sagemaker_bidi.session.account import Account
+from sagemaker_bidi.session.attempt import Invoked
+from sagemaker_bidi.session.border import HELD, NO_TEXT, TOO_LATE, Border
+from sagemaker_bidi.tap import Raw, Tap
+from sagemaker_bidi.transport.container import CLOSE_SECONDS, DATA, Closed
+from sagemaker_bidi.transport.http2.stream import StreamReset
+from sagemaker_bidi.transport.link import Link
+from sagemaker_bidi.transport.metadata import MetadataStream, Usage
+
+logger = logging.getLogger("bidi.session")
+
+LINGER_SECONDS = 30.0
+WRITE_SECONDS = 1.0
+
+
+class LiveSession(Invoked):
+    """Runs a `Session` between a client's stream and a container's WebSocket.
+
+    It is what taps see of a session, and command it by (`TappedSession`).
+
+    Args:
+        invoked: what was known of it before the stream opened.
+        session: the rules.
+        container: the container.
+        opened_at: seconds of the emulator's clock.
+        taps: see all that passes.
+        metadata: the container's metadata stream, where it offers one.
+    """
+
+    def __init__(
+        self,
+        invoked: Invoked,
+        session: Session,
+        container: Link,
+        opened_at: float,
+        taps: Sequence[Tap],
+        metadata: MetadataStream | None,
+    ) -> None:
+        super().__init__(
+            invoked.id,
+            invoked.endpoint,
+            invoked.variant,
+            invoked.clock,
+            invoked.stream,
+            invoked.container_path,
+            invoked.target,
+        )
+        self.session = session
+        self.opened_at = opened_at
+        self.account = Account()
+        self._container = container
+        self._metadata = metadata
+        self._usage = Usage(invoked.id) if metadata is None else metadata.usage
+        self._border = Border(self, self.stream, container, taps, self.account, self._fail)
+        self._ended = asyncio.Event()
+        self._failure: Exception | None = None
+        self._output_unread = False
+
+    async def run(self) -> None:
+        """Carry the stream until it has ended on both sides."""
+        pumps = [
+            asyncio.create_task(pump, name=f"session {self.id} {name}")
+            for name, pump in (
+                ("client", self._from_client()),
+                ("container", self._from_container()),
+                ("timer", self._keep_time()),
+                ("metadata", self._from_metadata()),
+                ("watch", self._watch_client()),
+                ("end", self._ended.wait()),
+            )
+        ]
+        try:
+            await self._until_ended(pumps)
+            await self._stop(pumps)
+            if self._border.late_for_container:
+                await self._in_time(self._border.container_reached(), CLOSE_SECONDS)
+            await self._border.close()
+            # A container that a fault had left unread is read to its end.
+            self._container.stop_reading(False)
+            # Where nobody came to end it any more: a fault held what was before the end.
+            self._end_stream(reset=False)
+            closing = [self._flush(), self._container.wait_closed(self.clock.unscaled)]
+            if self._metadata is not None:
+                closing.append(self._metadata.close())
+            await asyncio.gather(*closing)
+        finally:
+            await self._stop(pumps)
+            await self._border.close()
+            self._container.abort()
+            if self._metadata is not None:
+                self._metadata.abort()
+
+    async def _until_ended(self, pumps: Sequence[asyncio.Task[object]]) -> None:
+        # A pump may return while another one still says the end, which a tap may hold.
+        left: set[asyncio.Task[object]] = set(pumps)
+        while not self._ended.is_set():
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for pump in done:
+                pump.result()
+        if self._failure is not None:
+            raise self._failure
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._ended.set()
+
+    def shut_down(self) -> None:
+        """End the session now; the client is told."""
+        self._perform_at_once(self.session.shut_down())
+
+    # What a tap may command, beside what it may of any invocation.
+
+    def send_to_client(self, item: Part | StreamError | Raw) -> None:
+        """Add something for the client."""
+        if isinstance(item, Part):
+            self.account.output.added.count(len(item.payload))
+        self._border.write_to_client(item, counted=False)
+
+    def send_to_container(self, frame: Frame) -> None:
+        """Add a frame for the container."""
+        if frame.opcode in DATA:
+            self.account.input.added.count(len(frame.payload))
+        self._border.write_to_container(frame)
+
+    def end(self, error: StreamError | None, why: str) -> None:
+        """End the session, with an error for the client or without; the container gets 1001."""
+        self._perform_at_once(self.session.end(error, why))
+
+    async def flushed(self) -> None:
+        """Wait, a second at most, until what is queued for the client has been written."""
+        await self._in_time(self.stream.written(), WRITE_SECONDS)
+
+    def container_closed(self, code: int, reason: str) -> None:
+        """Go on as if the container had closed with this code; its socket is closed."""
+        outputs = self.session.receive_close(code, reason)
+        self._container.close(1001, "closed by a fault", discard=True)
+        self._perform_at_once(outputs)
+
+    def abort_container(self) -> None:
+        """Drop the container's connection, as if it had died (E6)."""
+        self._container.abort()
+
+    def stop_reading_container(self, stopped: bool) -> None:
+        """Leave what the container sends in its socket, or go on reading it."""
+        self._container.stop_reading(stopped)
+
+    def receive_pong(self, pong: Frame) -> None:
+        """Take a pong as if the container had sent it now (K1)."""
+        self.session.receive_frame(pong, self.clock.now())
+
+    def ignore_pings(self, ignored: bool) -> None:
+        """Leave the container's pings unanswered, or answer them again (F5)."""
+        self._container.ignore_pings(ignored)
+
+    def receive_metering(self, frame: Frame) -> None:
+        """Take a metering frame as if the container had sent it on its metadata stream (M2)."""
+        self._usage.take(frame, self.clock.unscaled.now())
+
+    @property
+    def metering(self) -> dict[str, float]:
+        """Units that the container reported, by dimension (M2)."""
+        return dict(self._usage.metering.units)
+
+    @property
+    def _over(self) -> bool:
+        return self.session.ending is not None
+
+    @staticmethod
+    async def _stop(tasks: Sequence[asyncio.Task[object]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _flush(self) -> None:
+        """Let the client take what it has been sent, within reason."""
+        if not await self._in_time(self.stream.flushed(), LINGER_SECONDS):
+            logger.warning(
+                "%s: the client did not read the end of its stream within %g s: reset",
+                self.id,
+                LINGER_SECONDS,
+            )
+            self.stream.reset(ErrorCodes.CANCEL)
+
+    async def _in_time(self, wait: Coroutine[Any, Any, None], seconds: float) -> bool:
+        waiting = asyncio.create_task(wait)
+        clock = self.clock.unscaled
+        timer = asyncio.create_task(clock.sleep_until(clock.now() + seconds))
+        try:
+            await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done()
+        finally:
+            await self._stop([waiting, timer])
+
+    # What a session waits for.
+
+    async def _from_client(self) -> None:
+        try:
+            while not self._over:
+                self.session.resume_input(self.clock.now())
+                data = await self.stream.receive()
+                now = self.clock.now()
+                if data is None:
+                    await self._perform(self.session.receive_end(now))
+                    return
+                await self._perform(self.session.receive_data(data, now=now, utc=self.clock.utc()))
+                if self._container.congested:
+                    await self._wait_for_container()
+        except StreamReset as reset:
+            await self._perform(self.session.receive_reset(reset.why, by=reset.by))
+
+    async def _wait_for_container(self) -> None:
+        # E3: the end of the input overtakes what a slow container has not taken.
+        waits = [
+            asyncio.create_task(self._container.drain()),
+            asyncio.create_task(self.stream.request_end.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._stop(waits)
+
+    async def _watch_client(self) -> None:
+        # While input waits for a stalled container, nobody else would notice.
+        reset = await self.stream.gone()
+        await self._perform(self.session.receive_reset(reset.why, by=reset.by))
+        # Also where the session was over, and its last words were held on their way.
+        self._ended.set()
+
+    async def _from_container(self) -> None:
+        try:
+            while not self._over:
+                received = await self._container.receive()
+                if isinstance(received, Closed):
+                    await self._border.container_caught_up()
+                    await self._perform(self._receive_end_of_container(received))
+                    return
+                await self._receive_frames(received)
+                self._output_unread = True
+                await self.stream.drain()
+                self._output_unread = False
+        except StreamReset as reset:
+            await self._perform(self.session.receive_reset(reset.why, by=reset.by))
+
+    def _receive_end_of_container(self, closed: Closed) -> Sequence[Output]:
+        if not self._over:
+            self._border.received_close(closed)
+        if closed.error is not None:
+            return self.session.receive_error(closed.error, closed.reason)
+        return self.session.receive_close(closed.code, closed.reason)
+
+    async def _receive_frames(self, frames: list[Frame]) -> None:
+        done = 0
+        try:
+            for frame in frames:
+                done += 1
+                await self._receive_frame(frame)
+        finally:
+            # Only where the session ended, and this was cancelled, in the middle of them.
+            for frame in frames[done:]:
+                if frame.opcode in DATA:
+                    self._border.came_too_late(len(frame.payload))
+
+    async def _receive_frame(self, frame: Frame) -> None:
+        output = self.account.output
+        if frame.opcode in DATA:
+            if self._over:
+                self._border.came_too_late(len(frame.payload))
+                return
+            output.accepted.count(len(frame.payload))
+        await self._border.from_container(frame, self._see_frame)
+
+    async def _see_frame(self, frame: Frame) -> None:
+        why = TOO_LATE if self._over else NO_TEXT
+        outputs = self.session.receive_frame(frame, self.clock.now())
+        if frame.opcode in DATA and not any(isinstance(output, SendPart) for output in outputs):
+            self.account.output.lose(len(frame.payload), why)
+        await self._perform(outputs)
+
+    async def _from_metadata(self) -> None:
+        if self._metadata is not None:
+            closed = await self._metadata.read()
+            if self._metadata.required:
+                await self._perform(self.session.receive_metadata_end(closed.code))
+                return
+        # A session goes on without a metadata stream that it does not need.
+        await asyncio.get_running_loop().create_future()
+
+    async def _keep_time(self) -> None:
+        while (deadline := self.session.deadline()) is not None:
+            await self.clock.sleep_until(deadline)
+            now = self.clock.now()
+            timeout = self.session.receive_timeout(now, output_unread=self._output_unread)
+            await self._perform(timeout)
+
+    # What the contract decided.
+
+    async def _perform(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, SendFrame) and output.part is not None:
+                self._border.received_part(output.part)
+        frames = [output.frame for output in outputs if isinstance(output, SendFrame)]
+        for frame in frames:
+            if frame.opcode in DATA:
+                self.account.input.accepted.count(len(frame.payload))
+        try:
+            for output in outputs:
+                match output:
+                    case SendFrame(frame):
+                        self._log_ping(frame)
+                        frames.pop(0)
+                        await self._border.to_container(frame)
+                    case SendPart(part):
+                        await self._border.to_client(part)
+                    case SendError(error):
+                        await self._border.to_client(error)
+                    case CloseContainer():
+                        await self._border.to_container(output)
+                    case EndStream(reset):
+                        await self._border.client_caught_up()
+                        self._end_stream(reset=reset)
+        finally:
+            for frame in frames:
+                if frame.opcode in DATA:
+                    self.account.input.lose(len(frame.payload), HELD)
+            if any(isinstance(output, CloseContainer | EndStream) for output in outputs):
+                self._ended.set()
+
+    def _perform_at_once(self, outputs: Sequence[Output]) -> None:
+        """What ends a session from outside goes past the taps: nothing may hold it."""
+        for output in outputs:
+            match output:
+                case SendError(error):
+                    self._border.write_to_client(error)
+                case CloseContainer():
+                    self._border.write_to_container(output)
+                case EndStream(reset):
+                    self._end_stream(reset=reset)
+                case _:
+                    raise TypeError(f"{type(output).__name__} ends nothing")
+        self._ended.set()
+
+    def _end_stream(self, *, reset: bool) -> None:
+        self.stream.end(ErrorCodes.INTERNAL_ERROR if reset else None)
+
+    def _log_ping(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.PING:
+            return
+        unanswered = self.session.unanswered_pings - 1
+        if unanswered:
+            logger.warning(
+                "%s: the container has not answered %d pings in a row (K1)",
+                self.id,
+                unanswered,
+            )

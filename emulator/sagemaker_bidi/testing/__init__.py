@@ -1,0 +1,1 @@
+"""What a test imports, and the pytest plugins."""

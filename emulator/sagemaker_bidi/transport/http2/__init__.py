@@ -1,0 +1,1 @@
+"""HTTP/2 as SageMaker speaks it, on h2."""

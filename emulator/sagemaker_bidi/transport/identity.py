@@ -1,0 +1,174 @@
+"""Who the emulator is to a client: a local CA, made once, and a certificate from it.
+
+awscrt takes its roots from `SSL_CERT_FILE`, which replaces the system's for the whole process, so
+what is handed out is a bundle of the system's roots and the local CA.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import certifi
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+REGIONS = (
+    "af-south-1",
+    "ap-east-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+)
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
+
+
+def state_folder() -> Path:
+    """Where the CA is kept: `$BIDI_STATE_DIR`, else `sagemaker-bidi` in the user's state folder."""
+    if chosen := os.environ.get("BIDI_STATE_DIR"):
+        return Path(chosen)
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "sagemaker-bidi"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The local CA and its files.
+
+    Args:
+        ca: certificate of the local CA, PEM.
+        bundle: the system's roots and the local CA, PEM; what `SSL_CERT_FILE` wants.
+    """
+
+    ca: Path
+    bundle: Path
+    _authority: trustme.CA
+
+    def server_context(
+        self, names: Iterable[str] = (), *, protocol: str = "h2", trusted: bool = True
+    ) -> ssl.SSLContext:
+        """A TLS context for the server: ALPN h2, TLS 1.2 or newer (W1).
+
+        Args:
+            names: host names or addresses beside the local ones and SageMaker's own.
+            protocol: what ALPN offers.
+            trusted: False for a certificate of an authority made for the occasion.
+        """
+        from sagemaker_bidi.transport.tls import ServerContext
+
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_COMPRESSION
+        context.set_alpn_protocols([protocol])
+        authority = self._authority if trusted else trustme.CA()
+        authority.issue_cert(*_names(names)).configure_cert(context)
+        return context
+
+
+def _names(extra: Iterable[str]) -> list[str]:
+    hosts = [
+        f"{host}.sagemaker.{region}.amazonaws.com"
+        for region in REGIONS
+        for host in ("runtime", "runtime-fips")
+    ]
+    return list(dict.fromkeys([*LOCAL_NAMES, *extra, *hosts]))
+
+
+def load_identity(folder: Path | None = None) -> Identity:
+    """Load the CA, making it on first use; its key is readable by its owner only.
+
+    Args:
+        folder: where it is kept; `state_folder()` unless given.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: the key file is there and holds no CA.
+    """
+    folder = folder or state_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secret = folder / "ca-key.pem"
+    if not secret.exists():
+        _make_authority(secret)
+    try:
+        pem = secret.read_bytes()
+        certificate = x509.load_pem_x509_certificate(pem)
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{secret} holds no certificate authority ({error}); delete it to make a new one"
+        ) from error
+    certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
+    authority = trustme.CA.from_pem(
+        certificate_pem,
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        ),
+    )
+    ca, bundle = folder / "ca.pem", folder / "ca-bundle.pem"
+    _replace(ca, certificate_pem)
+    _replace(bundle, _system_roots() + b"\n" + certificate_pem)
+    return Identity(ca, bundle, authority)
+
+
+def _make_authority(secret: Path) -> None:
+    authority = trustme.CA(organization_name="sagemaker-bidi local emulator")
+    pem = authority.cert_pem.bytes() + authority.private_key_pem.bytes()
+    with tempfile.NamedTemporaryFile(dir=secret.parent, delete=False) as temporary:
+        temporary.write(pem)  # mkstemp gives 0600
+    try:
+        # Unlike a rename, a link never replaces a CA that another process made meanwhile.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary.name, secret)
+    finally:
+        os.unlink(temporary.name)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if path.exists() and path.read_bytes() == content:
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as temporary:
+        temporary.write(content)
+    os.chmod(temporary.name, 0o644)
+    os.replace(temporary.name, path)
+
+
+def _system_roots() -> bytes:
+    paths = ssl.get_default_verify_paths()
+    for candidate in (paths.openssl_cafile, "/etc/ssl/certs/ca-certificates.crt"):
+        if candidate and Path(candidate).is_file():
+            return Path(candidate).read_bytes()
+    return Path(certifi.where()).read_bytes()
