@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -95,6 +97,35 @@ def botocore_request(
     on_the_wire = [("host", parts.netloc)]
     on_the_wire += [(name.lower(), value) for name, value in request.headers.items()]
     return SignedRequest("POST", parts.path, parts.query, tuple(on_the_wire))
+
+
+def authority_request(*, key: Credentials = KEY) -> SignedRequest:
+    """Signed as AWS's JavaScript SDK does on HTTP/2: its host-header step takes `host` out."""
+    parts = urlsplit(URL)
+    signed = {
+        ":authority": parts.netloc,
+        **HEADERS,
+        "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-EVENTS",
+        "x-amz-date": DATE,
+    }
+    names = ";".join(sorted(signed))
+    lines = [f"{name}:{signed[name]}" for name in sorted(signed)]
+    canonical = "\n".join(
+        ["POST", parts.path, "", *lines, "", names, signed["x-amz-content-sha256"]]
+    )
+    scope = f"{DATE[:8]}/us-east-1/sagemaker/aws4_request"
+    secret = f"AWS4{key.secret_access_key}".encode()
+    for part in scope.split("/"):
+        secret = hmac.digest(secret, part.encode(), "sha256")
+    to_sign = f"AWS4-HMAC-SHA256\n{DATE}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.digest(secret, to_sign.encode(), "sha256").hex()
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={key.access_key_id}/{scope}, SignedHeaders={names}, "
+        f"Signature={signature}"
+    )
+    on_the_wire = [("host", parts.netloc), *list(signed.items())[1:]]
+    on_the_wire.append(("authorization", authorization))
+    return SignedRequest("POST", parts.path, "", tuple(on_the_wire))
 
 
 def verify(

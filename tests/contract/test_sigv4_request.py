@@ -16,6 +16,7 @@ from tests.contract.signed_requests import (
     MISMATCH,
     NOW,
     TEMPORARY,
+    authority_request,
     botocore_request,
     refusal,
     sdk_request,
@@ -44,6 +45,12 @@ async def test_a_request_signed_by_the_sdk_is_verified() -> None:
 
 def test_a_request_signed_by_botocore_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verify(botocore_request(monkeypatch)).known
+
+
+def test_a_request_that_signs_the_authority_in_place_of_the_host_is_verified() -> None:
+    request = authority_request()
+    assert verify(request).known
+    assert refusal(with_header(request, "host", "localhost:8444")).message == MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -159,6 +166,12 @@ async def test_a_mismatch_tells_the_developer_what_was_seen() -> None:
     assert re.search(r"hashes to [0-9a-f]{64}; signed headers content-type;host;", detail)
     assert "of them absent x-amzn-sagemaker-target-variant; host 'localhost:8443'" in detail
     assert "scope 20260304/us-east-1/sagemaker/aws4_request" in detail
+
+
+def test_an_authority_that_arrived_is_not_called_absent() -> None:
+    detail = refusal(replace(authority_request(), method="GET")).detail
+    assert "signed headers :authority;content-type;" in detail
+    assert "of them absent none;" in detail
 
 
 async def test_the_hash_in_the_detail_is_that_of_the_canonical_request() -> None:

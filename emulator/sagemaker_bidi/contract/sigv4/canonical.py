@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import parse_qsl, quote
 
+# What a signer may call the host: AWS's JavaScript SDK has no `host` on HTTP/2 (W4).
+HOST_NAMES = ("host", ":authority")
+
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
@@ -36,11 +39,11 @@ def canonical_hash(request: SignedRequest, signed_headers: Sequence[str], host: 
     Args:
         request: as it came over the wire.
         signed_headers: the names that the client lists, in its order.
-        host: the value to take for the host header, see `signed_hosts`.
+        host: the value to take for `host` or `:authority`, see `signed_hosts`.
     """
     lines = [request.method, _canonical_path(request.path), _canonical_query(request.query)]
     for name in sorted(signed_headers):
-        value = host if name == "host" else request.header(name) or ""
+        value = host if name in HOST_NAMES else request.header(name) or ""
         lines.append(f"{name}:{value}")
     lines += ["", ";".join(sorted(signed_headers)), request.header("x-amz-content-sha256") or ""]
     # Signers hash UTF-8; what a header decoded to must not decide whether this raises.

@@ -18,7 +18,12 @@ from sagemaker_bidi.contract.sigv4.authorization import (
     SignatureError,
     parse_authorization,
 )
-from sagemaker_bidi.contract.sigv4.canonical import SignedRequest, canonical_hash, signed_hosts
+from sagemaker_bidi.contract.sigv4.canonical import (
+    HOST_NAMES,
+    SignedRequest,
+    canonical_hash,
+    signed_hosts,
+)
 from sagemaker_bidi.contract.sigv4.clock import check_clock, parse_amz_date
 from sagemaker_bidi.contract.sigv4.credentials import Credentials, signing_key
 
@@ -160,8 +165,8 @@ def _check_scope(authorization: Authorization, date: str, region: str | None, se
 
 
 def _check_signed_headers(request: SignedRequest, authorization: Authorization) -> None:
-    for name, shown in (("host", "'Host' or ':authority'"), ("x-amz-date", "'X-Amz-Date'")):
-        if name not in authorization.signed_headers:
+    for names, shown in ((HOST_NAMES, "'Host' or ':authority'"), (("x-amz-date",), "'X-Amz-Date'")):
+        if not any(name in authorization.signed_headers for name in names):
             raise SignatureError(
                 "InvalidSignatureException",
                 f"{shown} must be a 'SignedHeader' in the AWS Authorization.",
@@ -215,7 +220,11 @@ def _check_signature(
         computed = hmac.digest(key, to_sign.encode(), "sha256").hex()
         if hmac.compare_digest(computed, authorization.signature):
             return
-    absent = [name for name in authorization.signed_headers if request.header(name) is None]
+    absent = [
+        name
+        for name in authorization.signed_headers
+        if request.header("host" if name in HOST_NAMES else name) is None
+    ]
     raise SignatureError(
         "InvalidSignatureException",
         _MISMATCH,
