@@ -25,6 +25,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: setup
 	$(BIN)/ruff check --fix .
@@ -63,5 +64,5 @@ $(VENV)/.ready: pyproject.toml client/pyproject.toml bridge/pyproject.toml const
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-3.13 .sdk .bench .vllm .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) .venv-3.13 .sdk .bench .vllm .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

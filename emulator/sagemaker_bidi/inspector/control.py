@@ -11,13 +11,16 @@ send these content types nor DELETE without asking first, and a foreign host nam
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import socket
 import tomllib
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
-import uvicorn
+import hypercorn.asyncio
+from hypercorn.config import Config
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -29,7 +32,10 @@ from starlette.routing import Route
 from sagemaker_bidi.emulator import Emulator, PortTaken
 from sagemaker_bidi.faults.plan import PlanError, plan_table, read_plan
 from sagemaker_bidi.session.record import SessionRecord
-from sagemaker_bidi_fixtures.embedded import EmbeddedServer
+
+logger = logging.getLogger("bidi.control")
+# Hypercorn says there that it runs, in its own words.
+logger.setLevel(logging.WARNING)
 
 DEFAULT_CONTROL_PORT = 8444
 LARGEST_PLAN = 1024 * 1024
@@ -49,16 +55,9 @@ class Control:
 
     def __init__(self, emulator: Emulator, port: int = 0) -> None:
         self._port = port
-        self._server = EmbeddedServer(
-            uvicorn.Config(
-                application(emulator),
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        self._application = application(emulator)
+        self._stopping = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -68,7 +67,16 @@ class Control:
     async def __aenter__(self) -> Self:
         listener = _listen(self._port)
         self._port = listener.getsockname()[1]
-        await self._server.listen(listener)
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.graceful_timeout = 1
+        config.errorlog = logger
+        self._serving = asyncio.create_task(
+            hypercorn.asyncio.serve(
+                cast(Any, self._application), config, shutdown_trigger=self._stopping.wait
+            ),
+            name="control",
+        )
         return self
 
     async def __aexit__(
@@ -77,7 +85,9 @@ class Control:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._server.stop()
+        assert self._serving is not None
+        self._stopping.set()
+        await self._serving
 
 
 def application(emulator: Emulator) -> Starlette:
@@ -189,5 +199,6 @@ def _listen(port: int) -> socket.socket:
             f"the control API cannot listen on 127.0.0.1:{port} ({error.strerror}); stop what "
             "listens there, or choose another --control-port",
         ) from error
-    listener.setblocking(False)
+    # From now on who connects is served, however long the server takes to start.
+    listener.listen()
     return listener
