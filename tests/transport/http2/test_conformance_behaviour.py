@@ -76,7 +76,8 @@ async def test_the_servers_first_frame_is_its_settings_and_comes_unasked() -> No
         await client.until(lambda: client.frames)
 
         assert isinstance(client.frames[0], SettingsFrame)
-        assert client.settings[WINDOW] == 100_000
+        # What is more is granted when a stream opens: awscrt stalls where SETTINGS enlarge a window.
+        assert client.settings[WINDOW] == 65_535
         assert client.settings[SettingCodes.MAX_FRAME_SIZE] == 20_000
         assert client.settings[SettingCodes.MAX_CONCURRENT_STREAMS] == 7
         assert client.settings[SettingCodes.MAX_HEADER_LIST_SIZE] == 64 * 1024

@@ -25,7 +25,7 @@ from sagemaker_bidi.transport.http2.incoming import Incoming
 from sagemaker_bidi.transport.http2.protection import Flood, Protection
 from sagemaker_bidi.transport.http2.sender import Sender
 from sagemaker_bidi.transport.http2.settings import Http2Settings
-from sagemaker_bidi.transport.http2.state import ServerState, StreamFailed
+from sagemaker_bidi.transport.http2.state import FIRST_WINDOW, ServerState, StreamFailed
 from sagemaker_bidi.transport.http2.stream import Stream, StreamReset
 
 logger = logging.getLogger("bidi.http2")
@@ -109,7 +109,7 @@ class Connection:
 
     def _start(self) -> None:
         self._h2.initiate_connection()
-        self._sender.credit(self._settings.connection_window - 65_535)
+        self._sender.credit(self._settings.connection_window - FIRST_WINDOW)
         self._sender.flush()
 
     # Reading.
@@ -216,6 +216,7 @@ class Connection:
                 self._protection.receive_reset(self._clock.now())
             return
         self._last_stream = stream_id
+        self._sender.credit(self._h2.grant, stream_id)
         headers = [(str(name), str(value)) for name, value in event.headers or []]
         stream = Stream(stream_id, headers, self, self._settings, self._peer)
         self._streams[stream_id] = stream

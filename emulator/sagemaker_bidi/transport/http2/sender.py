@@ -92,7 +92,8 @@ class Sender:
         """Open a stream's window, or the connection's (RFC 9113 6.9); nothing where it is 0."""
         if not amount:
             return
-        with contextlib.suppress(ProtocolError):
+        # h2 has KeyError for a stream that ended and that it has forgotten.
+        with contextlib.suppress(ProtocolError, KeyError):
             self._h2.increment_flow_control_window(amount, stream_id)
         self._flush_soon()
 

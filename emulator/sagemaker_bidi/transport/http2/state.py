@@ -41,6 +41,7 @@ from sagemaker_bidi.transport.http2.frames import FaultyFrame, FrameReader
 from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 UNLIMITED = 2**31 - 1
+FIRST_WINDOW = 65_535  # bytes, RFC 9113 6.9.2
 ENCODER_TABLE = 4096  # bytes, RFC 7541 4.2 and RFC 9113 6.5.2
 # h2 would close the open streams at a GOAWAY (RFC 9113 6.8), and the connection at one that comes
 # before the first request.
@@ -127,18 +128,35 @@ class ServerState(h2.connection.H2Connection):
             client=False,
             initial_values={
                 codes.MAX_CONCURRENT_STREAMS: settings.max_streams,
-                codes.INITIAL_WINDOW_SIZE: settings.stream_window,
                 codes.MAX_FRAME_SIZE: settings.max_frame_size,
                 codes.MAX_HEADER_LIST_SIZE: settings.max_header_list,
             },
         )
         self.max_inbound_frame_size = settings.max_frame_size
+        self._stream_window = settings.stream_window
         self.frames = FrameReader(settings)
         self.incoming_buffer = self.frames
         self.encoder = _Encoder()
         self.decoder = _Decoder(settings.max_header_list)
         table = cast(dict[type, Any], self._frame_dispatch_table)
         table[FaultyFrame] = self._receive_faulty_frame
+
+    def initiate_connection(self) -> None:
+        """Queue SETTINGS; a stream's window stays the protocol's own unless it is to be smaller.
+
+        A client may use up the first window before it sees our SETTINGS, and awscrt does not
+        resume a stream whose window they enlarge. `grant` does it with WINDOW_UPDATE.
+        """
+        super().initiate_connection()
+        if self._stream_window < FIRST_WINDOW:
+            # In force once acknowledged: until then a client sends by the protocol's own window.
+            code = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
+            self.update_settings({code: self._stream_window})
+
+    @property
+    def grant(self) -> int:
+        """Bytes by which a stream's window has to be opened beyond the one it begins with."""
+        return max(0, self._stream_window - FIRST_WINDOW)
 
     def goaway(self, last_stream: int, code: ErrorCodes, why: str) -> None:
         """Queue GOAWAY; the open streams go on (RFC 9113 6.8)."""
