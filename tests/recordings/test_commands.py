@@ -13,11 +13,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from sagemaker_bidi import Config, Emulator
-from sagemaker_bidi.commands.recordings import register
+from sagemaker_bidi.commands.bidi import app
 from sagemaker_bidi.config import load_config
 from sagemaker_bidi.recordings.files import read_recording
 from sagemaker_bidi.recordings.format import PartEvent
@@ -40,8 +39,6 @@ FAST = ("--speed", "0", "--patience", "5")
 
 async def run(*arguments: object) -> Result:
     """Run a command; on a thread, because it has an event loop of its own."""
-    app = typer.Typer()
-    register(app)
     given = [str(each) for each in arguments]
     return await asyncio.to_thread(lambda: CliRunner().invoke(app, given))
 
@@ -133,14 +130,10 @@ async def test_the_page_s_record_writes_a_session_and_stops_at_a_signal(
     tmp_path: Path, echo: EchoContainer, monkeypatch: pytest.MonkeyPatch, state: Path, trust: Trust
 ) -> None:
     command = documented("bidi record")[0].replace("ws://127.0.0.1:8080", echo.url)
-    program = (
-        "import typer; from sagemaker_bidi.commands.recordings import register; "
-        "app = typer.Typer(); register(app); app()"
-    )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-c",
-        program,
+        "-m",
+        "sagemaker_bidi.commands.bidi",
         *shlex.split(command)[1:],
         *("--port", "0", "--redact"),
         cwd=tmp_path,

@@ -1,1 +1,1 @@
-"""The command `bidi`: a module for each command or family of commands."""
+"""The command `bidi`: one file for a command, and `group.py` with the table of them."""

@@ -8,10 +8,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from sagemaker_bidi.commands.failing import fail
 from sagemaker_bidi.faults.plan import Plan, PlanError, load_plan, plan_table
 from sagemaker_bidi.scenarios.written import METAVAR, SYNTAX, is_file, written
 
@@ -61,7 +62,7 @@ def add(
     try:
         read = _read(plan)
     except ValueError as error:
-        _fail(error)
+        fail(error)
     _ask(control, "POST", "/plans", plan_table(read))
     typer.echo(f"{read.name} is in force; end it with: bidi faults remove {read.name}")
 
@@ -110,14 +111,14 @@ def _ask(control: str, method: str, path: str, body: object = None) -> Any:
             text = response.read()
     except urllib.error.HTTPError as error:
         with error:
-            _fail(_said(error))
+            fail(_said(error))
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        _fail(f"{control} does not answer ({reason}); start bidi serve with --control-port 8444")
+        fail(f"{control} does not answer ({reason}); start bidi serve with --control-port 8444")
     try:
         return json.loads(text) if text else None
     except ValueError:
-        _fail(f"{control} answered without JSON; is it an emulator's control port?")
+        fail(f"{control} answered without JSON; is it an emulator's control port?")
 
 
 def _address(control: str) -> str:
@@ -127,7 +128,7 @@ def _address(control: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        _fail(f"--control {control!r} (BIDI_CONTROL): write it as {DEFAULT_CONTROL}")
+        fail(f"--control {control!r} (BIDI_CONTROL): write it as {DEFAULT_CONTROL}")
     return control.rstrip("/")
 
 
@@ -136,8 +137,3 @@ def _said(error: urllib.error.HTTPError) -> str:
         return str(json.loads(error.read())["error"])
     except (ValueError, KeyError, TypeError):
         return f"{error.url} answered {error.code}; is it an emulator's control port?"
-
-
-def _fail(error: object) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1)

@@ -1,46 +1,98 @@
-"""Commands that live in other rooms, imported only when they are asked for.
+"""The commands of `bidi`, each imported only when it is asked for.
 
-`bidi serve` has to listen within a blink; the SDK, the audio libraries and the contract tests
-would take longer to import than all that it does.
+`bidi --help` has to answer within a blink, and `bidi serve` to listen within one; the SDK, the
+audio libraries and the contract tests would take longer to import than all that either does.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, or a group of them, before it is imported.
+
+    Args:
+        module: has `register(app: typer.Typer)`, which adds it.
+        help: what the help page says: the first paragraph of its own.
+    """
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "check": Command(
+        "sagemaker_bidi_contract.cli",
+        "Hold a container or an endpoint to SageMaker's contract, and report clause by clause.",
+    ),
+    "demo": Command(
+        "sagemaker_bidi.commands.demo",
+        "Speech to words on this machine: real SDK, emulator, bridge and a stand-in model.",
+    ),
+    "faults": Command(
+        "sagemaker_bidi.commands.faults",
+        "Fault plans of an emulator that runs with --control-port.",
+    ),
+    "har": Command("sagemaker_bidi.commands.har", "Recordings to and from HAR files."),
+    "record": Command(
+        "sagemaker_bidi.commands.record",
+        "Record every session that goes through, until Ctrl-C or SIGTERM.",
+    ),
+    "replay": Command(
+        "sagemaker_bidi.commands.replay",
+        "Play recordings to a target and compare, or play a container to a client.",
+    ),
+    "scenario": Command(
+        "sagemaker_bidi.commands.scenarios",
+        "Explain a failure: what it is, why it happens, what to do, and how to reproduce it.",
+    ),
+    "scenarios": Command(
+        "sagemaker_bidi.commands.scenarios", "List the failures that have a name, by group."
+    ),
+    "serve": Command(
+        "sagemaker_bidi.commands.serve", "Run the emulator until Ctrl-C, SIGTERM or SIGHUP."
+    ),
+    "transcribe": Command(
+        "sagemaker_bidi_client.cli",
+        "Stream a recording to an endpoint and print its transcript as it comes.",
+    ),
+    "trust": Command(
+        "sagemaker_bidi.commands.trust",
+        'Print the environment that a client needs: eval "$(bidi trust)".',
+    ),
+}
+
+
+class _Unimported(TyperCommand):
+    """Stands for a command on the help page and in a shell's completion."""
 
 
 class Commands(TyperGroup):
-    """The group of `bidi`: its own commands, and those that `ROOMS` name.
+    """The group of `bidi`."""
 
-    Each module has `register(app: typer.Typer)`, which adds its commands.
-    """
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, command in COMMANDS.items():
+            self.commands.setdefault(name, _Unimported(name, help=command.help))
 
-    ROOMS: ClassVar[dict[str, str]] = {
-        "check": "sagemaker_bidi_contract.cli",
-        "faults": "sagemaker_bidi.commands.faults",
-        "har": "sagemaker_bidi.commands.recordings",
-        "record": "sagemaker_bidi.commands.recordings",
-        "replay": "sagemaker_bidi.commands.recordings",
-        "scenario": "sagemaker_bidi.commands.scenarios",
-        "scenarios": "sagemaker_bidi.commands.scenarios",
-        "transcribe": "sagemaker_bidi_client.cli",
-    }
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that a command line names, with the rest of that line."""
+        if isinstance(self.commands.get(args[0]), _Unimported):
+            self.commands[args[0]] = imported(args[0])
+        return super().resolve_command(ctx, args)
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """All names, for the help page."""
-        return sorted({*super().list_commands(ctx), *self.ROOMS})
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by name; None where there is none."""
-        if cmd_name not in self.commands and cmd_name in self.ROOMS:
-            room = typer.Typer()
-            # A second command makes it a group, whatever the module registers.
-            room.command("_")(lambda: None)
-            importlib.import_module(self.ROOMS[cmd_name]).register(room)
-            group = typer.main.get_group(room)
-            self.commands[cmd_name] = group.commands[cmd_name]
-        return super().get_command(ctx, cmd_name)
+def imported(name: str) -> Any:
+    """Import a command of `COMMANDS`."""
+    room = typer.Typer()
+    # A second command makes it a group, whatever the module registers.
+    room.command("_")(lambda: None)
+    importlib.import_module(COMMANDS[name].module).register(room)
+    return typer.main.get_group(room).commands[name]

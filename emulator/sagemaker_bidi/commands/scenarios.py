@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from sagemaker_bidi.commands.failing import USAGE, fail
 from sagemaker_bidi.contract.ledger import ledger
 from sagemaker_bidi.scenarios import GROUPS, Scenario, ScenarioError, scenario, scenarios
 from sagemaker_bidi.scenarios.written import SYNTAX, option
-
-USAGE = 2
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +42,7 @@ def explain_scenario(name: Annotated[str, typer.Argument(help="A name of the lis
     try:
         show(Console(highlight=False), scenario(name))
     except ScenarioError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(USAGE) from None
+        fail(error, USAGE)
 
 
 def show(console: Console, chosen: Scenario) -> None:
