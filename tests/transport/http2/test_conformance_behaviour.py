@@ -76,7 +76,7 @@ async def test_the_servers_first_frame_is_its_settings_and_comes_unasked() -> No
         await client.until(lambda: client.frames)
 
         assert isinstance(client.frames[0], SettingsFrame)
-        # What is more is granted when a stream opens: awscrt stalls where SETTINGS enlarge a window.
+        # More is granted when a stream opens: awscrt stalls where SETTINGS enlarge a window.
         assert client.settings[WINDOW] == 65_535
         assert client.settings[SettingCodes.MAX_FRAME_SIZE] == 20_000
         assert client.settings[SettingCodes.MAX_CONCURRENT_STREAMS] == 7
