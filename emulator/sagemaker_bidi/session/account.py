@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from sagemaker_bidi.transport.deliveries import TOO_LATE
+
 
 @dataclass(slots=True)
 class Tally:
@@ -63,9 +65,18 @@ class Way:
             - sum(tally.payload_bytes for tally in lost),
         )
 
+    def deliver(self, size: int) -> None:
+        """A message of `size` bytes has been handed to the network."""
+        self.delivered.count(size)
+
     def lose(self, size: int, why: str) -> None:
         """A message of `size` bytes will not arrive."""
         self.lost[why].count(size)
+
+    def too_late(self, size: int) -> None:
+        """A message of `size` bytes has come that the session can take no more."""
+        self.accepted.count(size)
+        self.lose(size, TOO_LATE)
 
     def replaced(self, size: int, results: list[int], why: str) -> None:
         """A tap let messages of other sizes pass in the place of one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from h2.errors import ErrorCodes
 
@@ -11,11 +12,12 @@ from sagemaker_bidi.contract.opening import CONTAINER_PATH
 from sagemaker_bidi.transport.http2.stream import Stream
 
 
+@dataclass(eq=False)
 class Invoked:
     """See `sagemaker_bidi.tap.Attempt`.
 
     Args:
-        request_id: which client, container and logs share (O7, O9).
+        id: the request id, which client, container and logs share (O7, O9).
         endpoint, variant: who is invoked.
         clock: what all waiting asks.
         stream: the client.
@@ -23,23 +25,13 @@ class Invoked:
         target: address of the container.
     """
 
-    def __init__(
-        self,
-        request_id: str,
-        endpoint: str,
-        variant: str,
-        clock: Clock,
-        stream: Stream,
-        container_path: str = CONTAINER_PATH,
-        target: str = "",
-    ) -> None:
-        self.id = request_id
-        self.endpoint = endpoint
-        self.variant = variant
-        self.clock = clock
-        self.stream = stream
-        self.container_path = container_path
-        self.target = target
+    id: str
+    endpoint: str
+    variant: str
+    clock: Clock
+    stream: Stream
+    container_path: str = CONTAINER_PATH
+    target: str = ""
 
     @property
     def user_agent(self) -> str:

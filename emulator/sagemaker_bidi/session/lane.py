@@ -7,30 +7,45 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sagemaker_bidi.tap import Later
+from sagemaker_bidi.tap import Item, Later, size_of
 
 # What a line holds before the side that sends is slowed down, bytes.
 CAPACITY = 1024 * 1024
 # Empty messages take room too.
 OVERHEAD = 64
 
+# What a step still waits for; None where it is done. A step that need not wait costs no coroutine.
+type Wait = Awaitable[None] | None
+
 
 @dataclass(frozen=True, slots=True)
 class _OnItsWay:
     later: Later | None
-    size: int
-    arrive: Callable[[], Awaitable[None]]
-    lose: Callable[[], None]
+    item: Item
+    counted: bool
+
+    @property
+    def size(self) -> int:
+        return size_of(self.item) + OVERHEAD
 
 
 class Lane:
     """One direction of a session. It costs nothing as long as nothing is late.
 
     Args:
-        failed: told of an error in what was to happen on arrival.
+        arrive: what happens at the other end to an item, and whether it is accounted for.
+        lose: what happens if it never gets there.
+        failed: told of an error on arrival.
     """
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        arrive: Callable[[Item, bool], Wait],
+        lose: Callable[[Item, bool], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._arrive = arrive
+        self._lose = lose
         self._failed = failed
         self._queue: deque[_OnItsWay] = deque()
         self._size = 0
@@ -44,30 +59,24 @@ class Lane:
         """Whether nothing is on its way."""
         return self._empty.is_set()
 
-    async def put(
-        self,
-        later: Later | None,
-        size: int,
-        arrive: Callable[[], Awaitable[None]],
-        lose: Callable[[], None],
-    ) -> None:
+    async def put(self, later: Later | None, item: Item, counted: bool) -> None:
         """Send something; waits while the line is full.
 
         Args:
             later: its time; None for what is only behind something late.
-            size: bytes that it takes up.
-            arrive: what happens at the other end.
-            lose: what happens if it never gets there.
+            item: what is sent.
+            counted: whether it is accounted for.
         """
         try:
             while self._size > CAPACITY:
                 self._room.clear()
                 await self._room.wait()
         except BaseException:
-            lose()
+            self._lose(item, counted)
             raise
-        self._queue.append(_OnItsWay(later, size + OVERHEAD, arrive, lose))
-        self._size += size + OVERHEAD
+        sent = _OnItsWay(later, item, counted)
+        self._queue.append(sent)
+        self._size += sent.size
         self._empty.clear()
         if self._carrier is None:
             self._carrier = asyncio.create_task(self._carry(), name="lane")
@@ -82,7 +91,8 @@ class Lane:
             self._carrier.cancel()
             self._carrier = None
         while self._queue:
-            self._take().lose()
+            lost = self._take()
+            self._lose(lost.item, lost.counted)
         self._room.set()
         self._empty.set()
 
@@ -101,7 +111,8 @@ class Lane:
                     await first.later.due()
                 if self._queue and self._queue[0] is first:
                     self._take()
-                    await first.arrive()
+                    if (wait := self._arrive(first.item, first.counted)) is not None:
+                        await wait
         except Exception as error:
             self._failed(error)
         finally:

@@ -10,19 +10,13 @@ from typing import Any
 from h2.errors import ErrorCodes
 
 from sagemaker_bidi.contract.errors import StreamError
-from sagemaker_bidi.contract.frames import Frame, Opcode, Part
-from sagemaker_bidi.contract.outputs import (
-    CloseContainer,
-    EndStream,
-    Output,
-    SendError,
-    SendFrame,
-    SendPart,
-)
+from sagemaker_bidi.contract.frames import Frame, Part
+from sagemaker_bidi.contract.outputs import CloseContainer, Output
 from sagemaker_bidi.contract.session import Session
 from sagemaker_bidi.session.account import Account
 from sagemaker_bidi.session.attempt import Invoked
-from sagemaker_bidi.session.border import HELD, NO_TEXT, TOO_LATE, Border
+from sagemaker_bidi.session.border import Border
+from sagemaker_bidi.session.relay import Relay
 from sagemaker_bidi.tap import Raw, Tap
 from sagemaker_bidi.transport.container import CLOSE_SECONDS, DATA, Closed
 from sagemaker_bidi.transport.http2.stream import StreamReset
@@ -58,24 +52,17 @@ class LiveSession(Invoked):
         taps: Sequence[Tap],
         metadata: MetadataStream | None,
     ) -> None:
-        super().__init__(
-            invoked.id,
-            invoked.endpoint,
-            invoked.variant,
-            invoked.clock,
-            invoked.stream,
-            invoked.container_path,
-            invoked.target,
-        )
+        super().__init__(**vars(invoked))
         self.session = session
         self.opened_at = opened_at
         self.account = Account()
         self._container = container
         self._metadata = metadata
         self._usage = Usage(invoked.id) if metadata is None else metadata.usage
-        self._border = Border(self, self.stream, container, taps, self.account, self._fail)
-        self._ended = asyncio.Event()
-        self._failure: Exception | None = None
+        self._border = Border(self, taps)
+        self._relay = Relay(
+            self.id, session, self.stream, container, self._border, self.account, self.clock
+        )
         self._output_unread = False
 
     async def run(self) -> None:
@@ -88,26 +75,27 @@ class LiveSession(Invoked):
                 ("timer", self._keep_time()),
                 ("metadata", self._from_metadata()),
                 ("watch", self._watch_client()),
-                ("end", self._ended.wait()),
+                ("end", self._relay.ended.wait()),
             )
         ]
         try:
             await self._until_ended(pumps)
             await self._stop(pumps)
-            if self._border.late_for_container:
-                await self._in_time(self._border.container_reached(), CLOSE_SECONDS)
-            await self._border.close()
+            if self._relay.late_for_container:
+                await self._in_time(self._relay.container_reached(), CLOSE_SECONDS)
+            await self._relay.close()
             # A container that a fault had left unread is read to its end.
             self._container.stop_reading(False)
             # Where nobody came to end it any more: a fault held what was before the end.
-            self._end_stream(reset=False)
-            closing = [self._flush(), self._container.wait_closed(self.clock.unscaled)]
+            self._relay.end_stream(reset=False)
+            late = self.account.output.too_late
+            closing = [self._flush(), self._container.wait_closed(self.clock.unscaled, late)]
             if self._metadata is not None:
                 closing.append(self._metadata.close())
             await asyncio.gather(*closing)
         finally:
             await self._stop(pumps)
-            await self._border.close()
+            await self._relay.close()
             self._container.abort()
             if self._metadata is not None:
                 self._metadata.abort()
@@ -115,20 +103,16 @@ class LiveSession(Invoked):
     async def _until_ended(self, pumps: Sequence[asyncio.Task[object]]) -> None:
         # A pump may return while another one still says the end, which a tap may hold.
         left: set[asyncio.Task[object]] = set(pumps)
-        while not self._ended.is_set():
+        while not self._relay.ended.is_set():
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             for pump in done:
                 pump.result()
-        if self._failure is not None:
-            raise self._failure
-
-    def _fail(self, error: Exception) -> None:
-        self._failure = error
-        self._ended.set()
+        if self._relay.failure is not None:
+            raise self._relay.failure
 
     def shut_down(self) -> None:
         """End the session now; the client is told."""
-        self._perform_at_once(self.session.shut_down())
+        self._relay.perform_at_once(self.session.shut_down())
 
     # What a tap may command, beside what it may of any invocation.
 
@@ -136,17 +120,17 @@ class LiveSession(Invoked):
         """Add something for the client."""
         if isinstance(item, Part):
             self.account.output.added.count(len(item.payload))
-        self._border.write_to_client(item, counted=False)
+        self._relay.write_to_client(item, counted=False)
 
     def send_to_container(self, frame: Frame) -> None:
         """Add a frame for the container."""
         if frame.opcode in DATA:
             self.account.input.added.count(len(frame.payload))
-        self._border.write_to_container(frame)
+        self._relay.write_to_container(frame)
 
     def end(self, error: StreamError | None, why: str) -> None:
         """End the session, with an error for the client or without; the container gets 1001."""
-        self._perform_at_once(self.session.end(error, why))
+        self._relay.perform_at_once(self.session.end(error, why))
 
     async def flushed(self) -> None:
         """Wait, a second at most, until what is queued for the client has been written."""
@@ -156,7 +140,7 @@ class LiveSession(Invoked):
         """Go on as if the container had closed with this code; its socket is closed."""
         outputs = self.session.receive_close(code, reason)
         self._container.close(1001, "closed by a fault", discard=True)
-        self._perform_at_once(outputs)
+        self._relay.perform_at_once(outputs)
 
     def abort_container(self) -> None:
         """Drop the container's connection, as if it had died (E6)."""
@@ -224,7 +208,9 @@ class LiveSession(Invoked):
                 if data is None:
                     await self._perform(self.session.receive_end(now))
                     return
-                await self._perform(self.session.receive_data(data, now=now, utc=self.clock.utc()))
+                outputs = self.session.receive_data(data, now=now, utc=self.clock.utc())
+                if (wait := self._relay.perform(outputs)) is not None:
+                    await wait
                 if self._container.congested:
                     await self._wait_for_container()
         except StreamReset as reset:
@@ -246,17 +232,17 @@ class LiveSession(Invoked):
         reset = await self.stream.gone()
         await self._perform(self.session.receive_reset(reset.why, by=reset.by))
         # Also where the session was over, and its last words were held on their way.
-        self._ended.set()
+        self._relay.ended.set()
 
     async def _from_container(self) -> None:
         try:
             while not self._over:
                 received = await self._container.receive()
                 if isinstance(received, Closed):
-                    await self._border.container_caught_up()
+                    await self._relay.container_caught_up()
                     await self._perform(self._receive_end_of_container(received))
                     return
-                await self._receive_frames(received)
+                await self._relay.receive_frames(received)
                 self._output_unread = True
                 await self.stream.drain()
                 self._output_unread = False
@@ -265,38 +251,10 @@ class LiveSession(Invoked):
 
     def _receive_end_of_container(self, closed: Closed) -> Sequence[Output]:
         if not self._over:
-            self._border.received_close(closed)
+            self._border.tell("container", "received", CloseContainer(closed.code, closed.reason))
         if closed.error is not None:
             return self.session.receive_error(closed.error, closed.reason)
         return self.session.receive_close(closed.code, closed.reason)
-
-    async def _receive_frames(self, frames: list[Frame]) -> None:
-        done = 0
-        try:
-            for frame in frames:
-                done += 1
-                await self._receive_frame(frame)
-        finally:
-            # Only where the session ended, and this was cancelled, in the middle of them.
-            for frame in frames[done:]:
-                if frame.opcode in DATA:
-                    self._border.came_too_late(len(frame.payload))
-
-    async def _receive_frame(self, frame: Frame) -> None:
-        output = self.account.output
-        if frame.opcode in DATA:
-            if self._over:
-                self._border.came_too_late(len(frame.payload))
-                return
-            output.accepted.count(len(frame.payload))
-        await self._border.from_container(frame, self._see_frame)
-
-    async def _see_frame(self, frame: Frame) -> None:
-        why = TOO_LATE if self._over else NO_TEXT
-        outputs = self.session.receive_frame(frame, self.clock.now())
-        if frame.opcode in DATA and not any(isinstance(output, SendPart) for output in outputs):
-            self.account.output.lose(len(frame.payload), why)
-        await self._perform(outputs)
 
     async def _from_metadata(self) -> None:
         if self._metadata is not None:
@@ -314,63 +272,6 @@ class LiveSession(Invoked):
             timeout = self.session.receive_timeout(now, output_unread=self._output_unread)
             await self._perform(timeout)
 
-    # What the contract decided.
-
     async def _perform(self, outputs: Sequence[Output]) -> None:
-        for output in outputs:
-            if isinstance(output, SendFrame) and output.part is not None:
-                self._border.received_part(output.part)
-        frames = [output.frame for output in outputs if isinstance(output, SendFrame)]
-        for frame in frames:
-            if frame.opcode in DATA:
-                self.account.input.accepted.count(len(frame.payload))
-        try:
-            for output in outputs:
-                match output:
-                    case SendFrame(frame):
-                        self._log_ping(frame)
-                        frames.pop(0)
-                        await self._border.to_container(frame)
-                    case SendPart(part):
-                        await self._border.to_client(part)
-                    case SendError(error):
-                        await self._border.to_client(error)
-                    case CloseContainer():
-                        await self._border.to_container(output)
-                    case EndStream(reset):
-                        await self._border.client_caught_up()
-                        self._end_stream(reset=reset)
-        finally:
-            for frame in frames:
-                if frame.opcode in DATA:
-                    self.account.input.lose(len(frame.payload), HELD)
-            if any(isinstance(output, CloseContainer | EndStream) for output in outputs):
-                self._ended.set()
-
-    def _perform_at_once(self, outputs: Sequence[Output]) -> None:
-        """What ends a session from outside goes past the taps: nothing may hold it."""
-        for output in outputs:
-            match output:
-                case SendError(error):
-                    self._border.write_to_client(error)
-                case CloseContainer():
-                    self._border.write_to_container(output)
-                case EndStream(reset):
-                    self._end_stream(reset=reset)
-                case _:
-                    raise TypeError(f"{type(output).__name__} ends nothing")
-        self._ended.set()
-
-    def _end_stream(self, *, reset: bool) -> None:
-        self.stream.end(ErrorCodes.INTERNAL_ERROR if reset else None)
-
-    def _log_ping(self, frame: Frame) -> None:
-        if frame.opcode is not Opcode.PING:
-            return
-        unanswered = self.session.unanswered_pings - 1
-        if unanswered:
-            logger.warning(
-                "%s: the container has not answered %d pings in a row (K1)",
-                self.id,
-                unanswered,
-            )
+        if (wait := self._relay.perform(outputs)) is not None:
+            await wait

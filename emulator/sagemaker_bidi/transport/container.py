@@ -27,6 +27,7 @@ from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.endings import ABNORMAL, NO_STATUS
 from sagemaker_bidi.contract.errors import StreamError
 from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.transport.deliveries import UNCOUNTED, Deliveries
 
 # At DEBUG `websockets` logs the payload of each frame: speech and transcripts are never logged.
 _quiet = logging.getLogger("bidi.websocket")
@@ -79,9 +80,7 @@ class ContainerSocket:
         self._reading = asyncio.Event()
         self._reading.set()
         self._answer_pings = True
-        self.on_sent: Callable[[int], None] = lambda size: None
-        self.on_dropped: Callable[[int, str], None] = lambda size, why: None
-        self.on_late: Callable[[int], None] = lambda size: None
+        self.deliveries: Deliveries = UNCOUNTED
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
         # A ping may have come in one segment with the response: its pong is due now (F5).
         self._flush()
@@ -160,13 +159,13 @@ class ContainerSocket:
             # A fault may tear fragments apart: that is the container's to judge, not ours.
             self._protocol.send_frame(WireFrame(WireOpcode(frame.opcode), frame.payload, frame.fin))
             if frame.opcode in DATA:
-                self.on_sent(len(frame.payload))
+                self.deliveries.deliver(len(frame.payload))
             self._unwritten += len(frame.payload)
             self._flush_soon()
 
     def _discard(self, frame: Frame, why: str) -> None:
         if frame.opcode in DATA:
-            self.on_dropped(len(frame.payload), why)
+            self.deliveries.lose(len(frame.payload), why)
 
     def stop_reading(self, stopped: bool) -> None:
         """Leave what the container sends in its socket, or go on reading it."""
@@ -209,12 +208,16 @@ class ContainerSocket:
             self._protocol.send_close(code, reason)
             self._flush()
 
-    async def wait_closed(self, clock: Clock) -> None:
+    async def wait_closed(
+        self, clock: Clock, late: Callable[[int], None] = lambda size: None
+    ) -> None:
         """Finish the closing handshake, at most `CLOSE_SECONDS`; then the socket is gone.
 
-        Output that still arrives is reported to `on_late`: it is lost.
+        Args:
+            clock: measures the container.
+            late: told the size of each data frame that still arrives: it is lost.
         """
-        handshake = asyncio.create_task(self._finish())
+        handshake = asyncio.create_task(self._finish(late))
         timer = asyncio.create_task(clock.sleep_until(clock.now() + CLOSE_SECONDS))
         try:
             await asyncio.wait({handshake, timer}, return_when=asyncio.FIRST_COMPLETED)
@@ -224,16 +227,14 @@ class ContainerSocket:
             await asyncio.gather(handshake, timer, return_exceptions=True)
             self.abort()
 
-    async def _finish(self) -> None:
-        while not self._eof:
-            self._count_late()
+    async def _finish(self, late: Callable[[int], None]) -> None:
+        while True:
+            for frame in self._events():
+                if frame.opcode in DATA:
+                    late(len(frame.payload))
+            if self._eof:
+                return
             await self._read()
-        self._count_late()
-
-    def _count_late(self) -> None:
-        for frame in self._events():
-            if frame.opcode in DATA:
-                self.on_late(len(frame.payload))
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -8,15 +8,14 @@ from typing import Protocol
 from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.frames import Frame
 from sagemaker_bidi.transport.container import Closed
+from sagemaker_bidi.transport.deliveries import Deliveries
 
 
 class Link(Protocol):
     """An open connection that carries frames both ways; see `ContainerSocket`."""
 
     response_headers: Mapping[str, str]
-    on_sent: Callable[[int], None]
-    on_dropped: Callable[[int, str], None]
-    on_late: Callable[[int], None]
+    deliveries: Deliveries
 
     async def receive(self) -> list[Frame] | Closed:
         """The frames that have arrived, or how the connection ended."""
@@ -40,8 +39,8 @@ class Link(Protocol):
     def close(self, code: int, reason: str, *, discard: bool) -> None:
         """Begin to close; frames that still wait are dropped where `discard`, else go first."""
 
-    async def wait_closed(self, clock: Clock) -> None:
-        """Finish closing, within reason."""
+    async def wait_closed(self, clock: Clock, late: Callable[[int], None] = ...) -> None:
+        """Finish closing, within reason; `late` is told the size of what still arrives."""
 
     def abort(self) -> None:
         """Drop the connection."""

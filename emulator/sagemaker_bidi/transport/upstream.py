@@ -41,6 +41,7 @@ from sagemaker_bidi.transport.container import (
     OVERTAKEN,
     Closed,
 )
+from sagemaker_bidi.transport.deliveries import UNCOUNTED, Deliveries
 from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError as ClientStreamError
 from sagemaker_bidi_client.sdk import Refusal as Answer
@@ -65,9 +66,7 @@ class UpstreamLink:
 
     def __init__(self, stream: Stream, url: str, exits: contextlib.AsyncExitStack) -> None:
         self.response_headers: Mapping[str, str] = {}
-        self.on_sent: Callable[[int], None] = lambda size: None
-        self.on_dropped: Callable[[int, str], None] = lambda size, why: None
-        self.on_late: Callable[[int], None] = lambda size: None
+        self.deliveries: Deliveries = UNCOUNTED
         self._stream = stream
         self._url = url
         self._exits = exits
@@ -130,7 +129,9 @@ class UpstreamLink:
         """
         self._finish(discard=discard)
 
-    async def wait_closed(self, clock: Clock) -> None:
+    async def wait_closed(
+        self, clock: Clock, late: Callable[[int], None] = lambda size: None
+    ) -> None:
         """Wait until the stream is closed on both sides, a few seconds at most."""
         await asyncio.shield(self._finish(discard=True))
 
@@ -162,7 +163,7 @@ class UpstreamLink:
     def _discard(self, why: str) -> None:
         for frame in self._outbox:
             if frame.opcode in DATA:
-                self.on_dropped(len(frame.payload), why)
+                self.deliveries.lose(len(frame.payload), why)
         self._outbox.clear()
         self._changed.set()
 
@@ -186,12 +187,12 @@ class UpstreamLink:
             await self._stream.send(frame.payload, data_type=self._data_type, complete=frame.fin)
         except ClientStreamError:
             # What ended the stream is what `_read` has to tell.
-            self.on_dropped(len(frame.payload), CONTAINER_CLOSED)
+            self.deliveries.lose(len(frame.payload), CONTAINER_CLOSED)
         except asyncio.CancelledError:
-            self.on_dropped(len(frame.payload), OVERTAKEN)
+            self.deliveries.lose(len(frame.payload), OVERTAKEN)
             raise
         else:
-            self.on_sent(len(frame.payload))
+            self.deliveries.deliver(len(frame.payload))
 
     async def _read(self) -> None:
         try:

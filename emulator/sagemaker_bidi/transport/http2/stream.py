@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Literal, Protocol
 
 from h2.errors import ErrorCodes
 
+from sagemaker_bidi.transport.deliveries import TOO_LATE, UNCOUNTED, Deliveries
 from sagemaker_bidi.transport.http2.settings import Http2Settings
-
-
-def _ignore(size: int) -> None:
-    """Keep no account."""
 
 
 class StreamReset(Exception):
@@ -65,8 +61,7 @@ class Stream:
         self.headers = headers
         self.peer = peer
         self.response_started = False
-        self.on_sent: Callable[[int], None] = _ignore
-        self.on_dropped: Callable[[int], None] = _ignore
+        self.deliveries: Deliveries = UNCOUNTED
         self.pending: deque[tuple[memoryview, int | None]] = deque()
         self.pending_bytes = 0
         self.ending = False
@@ -132,12 +127,12 @@ class Stream:
 
         Args:
             data: a whole message.
-            size: reported to `on_sent` once the last byte has been written, or to `on_dropped`;
+            size: reported to `deliveries` once the last byte has been written, or all is lost;
                 None for a message that is not accounted for.
         """
         if self.ending or self._reset is not None or not data:
             if size is not None:
-                self.on_dropped(size)
+                self.deliveries.lose(size, TOO_LATE)
             return
         self.pending.append((memoryview(data), size))
         self._written.clear()
@@ -231,7 +226,7 @@ class Stream:
             self._gone.set()
         for _, size in self.pending:
             if size is not None:
-                self.on_dropped(size)
+                self.deliveries.lose(size, TOO_LATE)
         self.pending.clear()
         self.pending_bytes = 0
         self._written.set()
@@ -248,7 +243,7 @@ class Stream:
             if not self.pending:
                 self._written.set()
             if reported is not None:
-                self.on_sent(reported)
+                self.deliveries.deliver(reported)
         else:
             data = head[:size]
             self.pending[0] = (head[size:], reported)
