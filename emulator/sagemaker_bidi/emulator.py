@@ -88,6 +88,7 @@ class Emulator:
         hosted = Endpoints(self.config.endpoint_list())
         self._monitor = Monitor(hosted, settings, clock, self.config.health, self.config.ping)
         self.faults = Faults(plans, self.config.endpoints)
+        self._stopping = asyncio.Event()
         self._invocations = Invocations(
             settings=settings,
             endpoints=hosted,
@@ -96,13 +97,13 @@ class Emulator:
             region=self.config.region,
             unknown_keys=self.config.unknown_keys,
             clock=clock,
+            stopping=self._stopping,
             taps=[self.faults, *taps, *self._recorders()],
         )
         self._http2 = self.config.http2_settings()
         self._listener = listener
         self._stop_asked = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._stopping = asyncio.Event()
         self._connections: set[asyncio.StreamWriter] = set()
         self._served = 0
         self._serving: asyncio.Task[None] | None = None

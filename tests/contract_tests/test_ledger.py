@@ -18,7 +18,7 @@ from sagemaker_bidi.contract.settings import ContractSettings, choices
 from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"W": 6, "O": 9, "F": 7, "K": 5, "E": 7, "M": 3, "P": 1}
+GROUPS = {"W": 6, "O": 9, "F": 7, "K": 5, "E": 8, "M": 3, "P": 1}
 
 TABLES = {
     "contract": {field.name for field in dataclasses.fields(ContractSettings)},

@@ -153,8 +153,12 @@ class LeanStream:
             view = view[size:]
             self._client.flush()
         if end:
-            self._client.h2.end_stream(self.id)
-            self._client.flush()
+            self.end()
+
+    def end(self) -> None:
+        """Send END_STREAM and nothing before it."""
+        self._client.h2.end_stream(self.id)
+        self._client.flush()
 
     @property
     def window(self) -> int:

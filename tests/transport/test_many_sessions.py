@@ -36,6 +36,7 @@ async def one_session(w: World, number: int) -> None:
         case 2:
             await stream.write(b"garbage instead of an event")
             await stream.finished()
+            stream.end()  # until then its input is waited for (E8)
         case _:
             # Half a chunk, never finished: the emulator has buffered it.
             await stream.write((await stream.signed(None))[:10], end=True)
@@ -74,6 +75,8 @@ async def test_a_hundred_sessions_at_once_leave_nothing_behind() -> None:
         assert sum(record.open for record in w.emulator.sessions) == 100
         await asyncio.gather(*(w.exchange(stream, b"second") for stream in streams))
         await asyncio.gather(*(stream.finished() for stream in streams))
+        for stream in streams:
+            stream.end()  # until then its input is waited for (E8)
         await w.watch.session_ended(101)
         await w.client.ping()
 

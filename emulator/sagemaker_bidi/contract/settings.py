@@ -137,6 +137,13 @@ class ContractSettings:
     reset_after_error: bool = choice(
         False, "E7", "assumed", "after an in-stream error: RST_STREAM instead of END_STREAM"
     )
+    reset_open_input: bool = choice(
+        False,
+        "E8",
+        "reported",
+        "a complete response ends a client's open input with RST_STREAM(NO_ERROR); else what it "
+        "still sends is taken and thrown away",
+    )
     half_close_code: int = choice(
         1000, "E3", "assumed", "close code for the container after the client closed its input"
     )

@@ -39,6 +39,7 @@ from sagemaker_bidi.endpoints.monitor import Monitor
 from sagemaker_bidi.session.attempt import Invoked
 from sagemaker_bidi.session.containers import Containers, Opened
 from sagemaker_bidi.session.live import LiveSession
+from sagemaker_bidi.session.open_input import drain
 from sagemaker_bidi.session.record import SessionRecord, log_end
 from sagemaker_bidi.tap import Tap
 from sagemaker_bidi.transport.http2.stream import Stream, StreamReset
@@ -59,6 +60,7 @@ class Invocations:
         region: the region that signatures must name; None takes any.
         unknown_keys: whether requests signed with an unknown key are taken.
         clock: what all waiting asks.
+        stopping: set when the emulator stops.
         taps: told of everything that passes.
     """
 
@@ -72,6 +74,7 @@ class Invocations:
         region: str | None,
         unknown_keys: Literal["accept", "refuse"],
         clock: Clock,
+        stopping: asyncio.Event,
         taps: Sequence[Tap],
     ) -> None:
         self._settings = settings
@@ -82,6 +85,7 @@ class Invocations:
         self._region = region
         self._unknown_keys = unknown_keys
         self._clock = clock
+        self._stopping = stopping
         self._taps = taps
         self._openers = [tap for tap in taps if type(tap).opening is not Tap.opening]
         self._live: set[LiveSession] = set()
@@ -115,6 +119,8 @@ class Invocations:
         self._tasks.add(task)
         try:
             await self._serve(stream, task)
+            if not self._settings.reset_open_input and stream.reset_code is None:
+                await drain(stream, self._settings, self._clock, self._stopping)
         finally:
             self._tasks.discard(task)
 

@@ -183,8 +183,7 @@ class Connection:
             self._sender.credit(self._uncredited)
             self._uncredited = 0
         stream = self._streams.get(_id(event.stream_id))
-        # A stream that we have ended may still receive what its client had under way.
-        if stream is not None and not stream.ending and event.data is not None:
+        if stream is not None and event.data is not None:
             stream.data_received(event.data, length)
 
     def _receive_reset(self, event: h2.events.StreamReset) -> None:
@@ -245,7 +244,7 @@ class Connection:
         self._sender.forget(stream)
         complete = stream.ended and stream.reset_code is None
         if complete and not stream.request_ended and not self._closed:
-            # RFC 9113 8.1: a complete response needs no more of the request.
+            # RFC 9113 8.1: a complete response needs no more of the request (E8).
             self._sender.reset(stream.id, ErrorCodes.NO_ERROR)
 
     # What a stream asks of its connection.

@@ -66,6 +66,7 @@ class Stream:
         self.pending_bytes = 0
         self.ending = False
         self.ended = False
+        self.discarded = 0
         self.request_end = asyncio.Event()
         self.reset_code: ErrorCodes | None = None
         self._connection = connection
@@ -84,6 +85,7 @@ class Stream:
         self._written = asyncio.Event()
         self._written.set()
         self._gone = asyncio.Event()
+        self._input_over = asyncio.Event()
 
     @property
     def request_ended(self) -> bool:
@@ -101,9 +103,7 @@ class Stream:
         Raises:
             StreamReset: the client reset the stream or its connection was lost.
         """
-        if self._taken >= self._credit_from and not self._withheld:
-            self._connection.credit(self.id, self._taken)
-            self._taken = 0
+        self._credit_taken()
         await self._readable.wait()
         if self._received:
             data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
@@ -161,6 +161,14 @@ class Stream:
             self.ending = True
             self.reset_code = reset
             self._connection.wake(self)
+            # E8: what nobody will take is credited, or its client would wait in the middle of it.
+            self._discard(self._received_length)
+            self._received = []
+            self._received_length = 0
+
+    async def input_over(self) -> None:
+        """Wait until END_STREAM has arrived, or the stream is lost."""
+        await self._input_over.wait()
 
     async def gone(self) -> StreamReset:
         """Wait until the stream is lost, whatever else is waited for meanwhile."""
@@ -210,6 +218,9 @@ class Stream:
 
     def data_received(self, data: bytes, flow_controlled_length: int) -> None:
         """DATA arrived; `flow_controlled_length` counts padding too."""
+        if self.ending:
+            self._discard(flow_controlled_length)
+            return
         self._received.append(data)
         self._received_length += flow_controlled_length
         self._readable.set()
@@ -217,6 +228,7 @@ class Stream:
     def end_received(self) -> None:
         """END_STREAM arrived."""
         self.request_end.set()
+        self._input_over.set()
         self._readable.set()
 
     def lost(self, reset: StreamReset) -> None:
@@ -233,6 +245,7 @@ class Stream:
         self._readable.set()
         self._writable.set()
         self._flushed.set()
+        self._input_over.set()
 
     def take(self, size: int) -> bytes:
         """Up to `size` bytes of what is queued, for a DATA frame."""
@@ -257,3 +270,14 @@ class Stream:
         self.ended = True
         self._writable.set()
         self._flushed.set()
+
+    def _discard(self, length: int) -> None:
+        self.discarded += length
+        self._taken += length
+        self._withheld = False
+        self._credit_taken()
+
+    def _credit_taken(self) -> None:
+        if self._taken >= self._credit_from and not self._withheld:
+            self._connection.credit(self.id, self._taken)
+            self._taken = 0
