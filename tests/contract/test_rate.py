@@ -30,6 +30,16 @@ def test_what_is_saved_may_be_more_than_a_burst_until_it_is_taken() -> None:
     assert taken(bucket, 1000.0, 100) == 10
 
 
+def test_what_is_given_back_is_never_more_than_a_burst() -> None:
+    bucket = Bucket(1.0, 10.0, 0.0)
+    assert bucket.take(0.0, 10.0)
+    assert not bucket.take(0.0, 0.5)
+    bucket.give(2.5)
+    assert bucket.take(0.0, 2.5)
+    bucket.give(99.0)
+    assert taken(bucket, 0.0, 50) == 10
+
+
 @pytest.mark.clause("K5")
 @given(rate=st.floats(0.1, 100.0), burst=st.floats(1.0, 100.0), pauses=_pauses)
 def test_no_more_than_the_burst_and_the_rate_are_ever_taken(

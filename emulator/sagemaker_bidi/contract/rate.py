@@ -18,13 +18,17 @@ class Bucket:
         self._left = burst
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Take one; False where there is none."""
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Take one, or `amount`; False where there is not as much."""
         self._left = max(self._left, min(self.burst, self._left + self._come(now)))
-        if self._left < 1:
+        if self._left < amount:
             return False
-        self._left -= 1
+        self._left -= amount
         return True
+
+    def give(self, amount: float) -> None:
+        """Put back so much, up to a burst."""
+        self._left = max(self._left, min(self.burst, self._left + amount))
 
     def save(self, now: float) -> None:
         """Keep what has come since it was last asked, also where that is more than a burst."""

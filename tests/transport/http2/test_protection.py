@@ -10,6 +10,7 @@ from h2.errors import ErrorCodes
 from hyperframe.frame import (
     DataFrame,
     Frame,
+    GoAwayFrame,
     PingFrame,
     PriorityFrame,
     RstStreamFrame,
@@ -94,6 +95,7 @@ async def test_a_stream_that_ended_before_it_was_reset_counts_for_nothing() -> N
         pytest.param(PingFrame(0, b"01234567"), id="PING"),
         pytest.param(PingFrame(0, b"01234567", flags=["ACK"]), id="PING acknowledged"),
         pytest.param(PriorityFrame(1, depends_on=3), id="PRIORITY"),
+        pytest.param(GoAwayFrame(0), id="GOAWAY"),
         pytest.param(frame(0xEE, 0, 0), id="unknown"),
     ],
 )
@@ -186,7 +188,7 @@ async def test_streams_beyond_the_limit_may_not_come_in_a_flood(
 async def test_answers_do_not_pile_up_for_a_client_that_does_not_read(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = Http2Settings(send_buffer=0, unread_answers=10_000)
+    settings = Http2Settings(send_buffer=0, unread_answers=10_000, idle_frames_per_second=1_000_000)
     async with (
         layer(settings, system_buffer=4_096) as served,
         RawClient(served.port, reads=False) as client,

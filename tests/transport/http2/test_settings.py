@@ -29,7 +29,14 @@ RANGES = {
     "unread_answers": (1, LARGEST),
 }
 SECONDS = ("headers_seconds", "burst_seconds")
-RATES = ("resets_per_second", "control_frames_per_second", "empty_frames_per_second")
+RATES = (
+    "requests_per_second",
+    "resets_per_second",
+    "control_frames_per_second",
+    "empty_frames_per_second",
+    "small_frames_per_second",
+    "idle_frames_per_second",
+)
 
 
 def test_every_setting_has_a_range() -> None:

@@ -25,12 +25,18 @@ from sagemaker_bidi.transport.http2.incoming import Incoming
 from sagemaker_bidi.transport.http2.protection import Flood, Protection
 from sagemaker_bidi.transport.http2.sender import Sender
 from sagemaker_bidi.transport.http2.settings import Http2Settings
-from sagemaker_bidi.transport.http2.state import FIRST_WINDOW, ServerState, StreamFailed
+from sagemaker_bidi.transport.http2.state import (
+    FIRST_WINDOW,
+    FrameIgnored,
+    ServerState,
+    StreamFailed,
+)
 from sagemaker_bidi.transport.http2.stream import Stream, StreamReset
 
 logger = logging.getLogger("bidi.http2")
 
 CLOSE_SECONDS = 1.0
+TURN = 32  # frames that are taken from one connection before the others have their turn
 
 
 class Connection:
@@ -69,6 +75,7 @@ class Connection:
         self._leaving = False
         self._last_stream = 0
         self._uncredited = 0
+        self._refused = 0
         self._window_opened = False
         self._protection = Protection(settings, clock.now())
         self._h2 = ServerState(settings)
@@ -120,9 +127,11 @@ class Connection:
                 data = await self._incoming.read(self._h2.frames.owed_block)
                 if not data:
                     return
-                for event in self._h2.receive_data(data):
-                    self._receive(event)
-                self._after_events()
+                self._take_turn(data)
+                while self._h2.frames.more:
+                    # However much has come, the other connections have their turn in between.
+                    await asyncio.sleep(0)
+                    self._take_turn(b"")
             except OSError:
                 return
             except ProtocolError as error:
@@ -133,6 +142,13 @@ class Connection:
             except Flood as flood:
                 self._end(ErrorCodes.ENHANCE_YOUR_CALM, str(flood))
                 return
+
+    def _take_turn(self, data: bytes) -> None:
+        self._h2.frames.begin_turn(TURN)
+        self._protection.sent_data(self._sender.take_data_frames())
+        for event in self._h2.receive_data(data):
+            self._receive(event)
+        self._after_events()
 
     def _after_events(self) -> None:
         if self._window_opened:
@@ -154,6 +170,7 @@ class Connection:
             case h2.events.StreamReset():
                 self._receive_reset(event)
             case h2.events.WindowUpdated():
+                self._protection.receive_idle(self._clock.now())
                 if not event.stream_id:
                     self._window_opened = True
                 elif stream := self._streams.get(event.stream_id):
@@ -169,15 +186,22 @@ class Connection:
                 | h2.events.UnknownFrameReceived()
             ):
                 self._protection.receive_control(self._clock.now())
+            case FrameIgnored():
+                self._protection.receive_idle(self._clock.now())
             case h2.events.ConnectionTerminated():
+                self._protection.receive_control(self._clock.now())
                 logger.debug("%s: received GOAWAY %s", self._peer, _code(event.error_code))
             case _:
                 pass
 
     def _receive_body(self, event: h2.events.DataReceived) -> None:
         length = event.flow_controlled_length or 0
-        if not event.data and not event.stream_ended:
-            self._protection.receive_empty_data(self._clock.now())
+        if not event.stream_ended:
+            now = self._clock.now()
+            if event.data:
+                self._protection.receive_data(len(event.data), now)
+            else:
+                self._protection.receive_empty_data(now)
         self._uncredited += length
         if self._uncredited >= self._settings.connection_window // 4:
             self._sender.credit(self._uncredited)
@@ -203,15 +227,16 @@ class Connection:
 
     def _open(self, event: h2.events.RequestReceived) -> None:
         stream_id = _id(event.stream_id)
+        self._protection.receive_request(self._clock.now())
         if self._leaving or len(self._streams) >= self._settings.max_streams:
             self._sender.reset(stream_id, ErrorCodes.REFUSED_STREAM)
             if not self._leaving:
-                logger.warning(
-                    "%s#%d: refused: %d streams are open (http2.max_streams)",
-                    self._peer,
-                    stream_id,
-                    len(self._streams),
-                )
+                self._refused += 1
+                if self._refused.bit_count() == 1:  # A flood writes ten lines and not a thousand.
+                    logger.warning(
+                        "%s#%d: refused: %d streams are open (http2.max_streams); %d so far",
+                        *(self._peer, stream_id, len(self._streams), self._refused),
+                    )
                 self._protection.receive_reset(self._clock.now())
             return
         self._last_stream = stream_id

@@ -56,6 +56,13 @@ class FrameReader(FrameBuffer):
         self._block_bytes = 0
         self._blocks = 0
         self._greeted = False
+        self._turn = 0
+        self.more = False
+
+    def begin_turn(self, frames: int) -> None:
+        """Give out so many frames at most; `more` says whether others wait then."""
+        self._turn = frames
+        self.more = False
 
     @property
     def owed_block(self) -> int | None:
@@ -79,6 +86,10 @@ class FrameReader(FrameBuffer):
             end = FRAME_HEADER + length
             if len(data) < end:
                 break
+            if self._turn <= 0:
+                self.more = True
+                break
+            self._turn -= 1
             try:
                 frame, _ = Frame.parse_frame_header(memoryview(data[:FRAME_HEADER]))
             except (InvalidDataError, InvalidFrameError) as error:
@@ -95,9 +106,7 @@ class FrameReader(FrameBuffer):
             try:
                 frame.parse_body(body)
             except (InvalidDataError, InvalidFrameError) as error:
-                if not isinstance(frame, AltSvcFrame):  # A server ignores it: RFC 7838 4.
-                    return _faulty(frame, error)
-                continue
+                return _faulty(frame, error)
             return frame
         raise StopIteration
 
@@ -150,6 +159,8 @@ class FrameReader(FrameBuffer):
 
 def _faulty(frame: Frame, error: InvalidDataError | InvalidFrameError) -> FaultyFrame:
     match frame:
+        case AltSvcFrame():  # A server ignores it: RFC 7838 4.
+            return FaultyFrame(0, ErrorCodes.NO_ERROR, str(error))
         case WindowUpdateFrame() if frame.stream_id and isinstance(error, InvalidDataError):
             return FaultyFrame(frame.stream_id, ErrorCodes.PROTOCOL_ERROR, str(error))
         case PriorityFrame():

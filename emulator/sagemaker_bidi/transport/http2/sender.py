@@ -38,6 +38,7 @@ class Sender:
         self._work = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._flush_due = False
+        self._data_frames = 0
 
     async def run(self) -> None:
         """Write until cancelled, or until the connection is lost."""
@@ -127,6 +128,11 @@ class Sender:
         if data and not self._writer.transport.is_closing():
             self._writer.write(data)
 
+    def take_data_frames(self) -> int:
+        """How many DATA frames were written since it was last asked."""
+        frames, self._data_frames = self._data_frames, 0
+        return frames
+
     @property
     def unread(self) -> int:
         """Bytes that the client has not read, beyond what its streams may have in the buffer."""
@@ -153,6 +159,7 @@ class Sender:
             window = self._h2.local_flow_control_window(stream.id)
             if window <= 0:
                 return False
+            self._data_frames += 1
             data = stream.take(min(window, self._h2.max_outbound_frame_size))
             last = stream.ending and not stream.pending
             self._h2.send_data(stream.id, data, end_stream=last and stream.reset_code is None)

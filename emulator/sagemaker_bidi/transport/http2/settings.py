@@ -18,7 +18,14 @@ _WHOLE = {
     "send_buffer": (0, _LARGEST_WINDOW, "bytes"),
     "unread_answers": (1, _LARGEST_WINDOW, "bytes"),
 }
-_RATES = ("resets_per_second", "control_frames_per_second", "empty_frames_per_second")
+_RATES = (
+    "requests_per_second",
+    "resets_per_second",
+    "control_frames_per_second",
+    "empty_frames_per_second",
+    "small_frames_per_second",
+    "idle_frames_per_second",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,16 @@ class Http2Settings:
         unread_answers: what may wait beyond that for a client that goes on sending what has to be
             answered and does not read.
         headers_seconds: time for a client's first request, and for a header block once begun.
+        requests_per_second: streams that a client opens.
         resets_per_second: streams that a client may reset, or have reset by what it sends, before
             their response has ended, and streams beyond `max_streams`.
-        control_frames_per_second: SETTINGS, PING, PRIORITY and unknown frames together.
+        control_frames_per_second: SETTINGS, PING, PRIORITY, GOAWAY and unknown frames together.
         empty_frames_per_second: DATA frames with nothing in them.
-        burst_seconds: how many seconds' worth of those three may come at once.
+        small_frames_per_second: DATA frames of less than 64 bytes, unless longer ones before them
+            make up for it.
+        idle_frames_per_second: WINDOW_UPDATE frames, and frames on streams that are over, beyond
+            four for each DATA frame that the client was sent and each stream that it opened.
+        burst_seconds: how many seconds' worth of those six may come at once.
 
     Raises:
         ValueError: a number out of its range; names the setting and the range.
@@ -60,9 +72,12 @@ class Http2Settings:
     send_buffer: int = 256 * 1024
     unread_answers: int = 1024 * 1024
     headers_seconds: float = 10.0
+    requests_per_second: float = 500.0
     resets_per_second: float = 50.0
     control_frames_per_second: float = 100.0
     empty_frames_per_second: float = 100.0
+    small_frames_per_second: float = 1000.0
+    idle_frames_per_second: float = 100.0
     burst_seconds: float = 10.0
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 UNLIMITED = 2**31 - 1
 FIRST_WINDOW = 65_535  # bytes, RFC 9113 6.9.2
+SWEEP_FROM = 64  # streams
 ENCODER_TABLE = 4096  # bytes, RFC 7541 4.2 and RFC 9113 6.5.2
 # h2 would close the open streams at a GOAWAY (RFC 9113 6.8), and the connection at one that comes
 # before the first request.
@@ -68,6 +69,11 @@ class StreamFailed(h2.events.StreamReset):
 
     remote_reset: bool = False
     why: str = "frames came after its end"
+
+
+@dataclass(kw_only=True)
+class FrameIgnored(h2.events.Event):
+    """A frame arrived that changed nothing, such as one on a stream that is over."""
 
 
 class _Announced(h2.settings.Settings):
@@ -134,6 +140,7 @@ class ServerState(h2.connection.H2Connection):
         )
         self.max_inbound_frame_size = settings.max_frame_size
         self._stream_window = settings.stream_window
+        self._sweep_at = SWEEP_FROM
         self.frames = FrameReader(settings)
         self.incoming_buffer = self.frames
         self.encoder = _Encoder()
@@ -166,6 +173,19 @@ class ServerState(h2.connection.H2Connection):
         )
         self._data_to_send += frame.serialize()
 
+    @property
+    def open_inbound_streams(self) -> int:
+        """Not counted here: the connection enforces the limit, and h2's own is out of reach.
+
+        h2 counts them for each request by a look at every stream, and forgets those that are over
+        on the way: with thousands of them that takes all the time there is. It is done here when
+        they have doubled.
+        """
+        if len(self.streams) >= self._sweep_at:
+            self._open_streams(1)
+            self._sweep_at = max(SWEEP_FROM, 2 * len(self.streams))
+        return 0
+
     def clear_outbound_data_buffer(self) -> None:
         """Keep what is queued: h2 drops it when the client says GOAWAY (RFC 9113 6.8)."""
 
@@ -173,6 +193,7 @@ class ServerState(h2.connection.H2Connection):
         # As h2 has it, but for its last case, and without a text of each frame for a log.
         try:
             frames, events = self._frame_dispatch_table[frame.__class__](frame)
+            events = events or [FrameIgnored()]
         except StreamClosedError as error:
             if not self._stream_is_closed_by_reset(error.stream_id):
                 raise
@@ -181,7 +202,7 @@ class ServerState(h2.connection.H2Connection):
         except StreamIDTooLowError as error:
             if self._stream_is_closed_by_reset(error.stream_id):
                 self._send_reset(error.stream_id, ErrorCodes.STREAM_CLOSED)
-                return []
+                return [FrameIgnored()]
             if self._stream_is_closed_by_end(error.stream_id):
                 raise StreamClosedError(error.stream_id) from error
             raise
