@@ -271,6 +271,7 @@ class Connection:
         if complete and not stream.request_ended and not self._closed:
             # RFC 9113 8.1: a complete response needs no more of the request (E8).
             self._sender.reset(stream.id, ErrorCodes.NO_ERROR)
+        self._h2.forget(stream.id)
 
     # What a stream asks of its connection.
 

@@ -178,13 +178,20 @@ class ServerState(h2.connection.H2Connection):
         """Not counted here: the connection enforces the limit, and h2's own is out of reach.
 
         h2 counts them for each request by a look at every stream, and forgets those that are over
-        on the way: with thousands of them that takes all the time there is. It is done here when
-        they have doubled.
+        on the way: with thousands of them that takes all the time there is. `forget` does it for
+        one, and for those that nobody served it is done here when they have doubled.
         """
         if len(self.streams) >= self._sweep_at:
             self._open_streams(1)
             self._sweep_at = max(SWEEP_FROM, 2 * len(self.streams))
         return 0
+
+    def forget(self, stream_id: int) -> None:
+        """Keep of a stream that is over only how it ended (RFC 9113 5.1, "closed")."""
+        stream = self.streams.get(stream_id)
+        if stream is not None and stream.closed:
+            del self.streams[stream_id]
+            self._closed_streams[stream_id] = stream.closed_by
 
     def clear_outbound_data_buffer(self) -> None:
         """Keep what is queued: h2 drops it when the client says GOAWAY (RFC 9113 6.8)."""
