@@ -19,7 +19,7 @@ test: setup
 
 # What needs no other environment: the quick round while working.
 unit: setup
-	$(BIN)/pytest -m "not sdk and not vllm and not docker and not gpu" -q
+	$(BIN)/pytest -m "not sdk and not node and not vllm and not docker and not gpu" -q
 
 lint: setup
 	$(BIN)/ruff check .
@@ -64,5 +64,5 @@ $(VENV)/.ready: pyproject.toml client/pyproject.toml bridge/pyproject.toml const
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-3.13 .sdk .bench .vllm .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage dist build
+	rm -rf $(VENV) .venv-3.13 .sdk tests/node/node_modules .bench .vllm .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,8 +13,8 @@ from sagemaker_bidi import Config, Emulator
 from sagemaker_bidi.emulator import CONNECTION_FAILED
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 
-# These first build an image, load an engine or fetch a release of the SDK.
-SLOW_TO_START = ("docker", "gpu", "sdk", "vllm")
+# These first build an image, load an engine or fetch a release of an SDK.
+SLOW_TO_START = ("docker", "gpu", "node", "sdk", "vllm")
 SLOW_TO_START_SECONDS = 900
 
 
