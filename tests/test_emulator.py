@@ -49,7 +49,7 @@ async def test_an_address_of_another_machine_is_named_with_what_to_do() -> None:
 
 def test_a_url_before_the_start_is_an_error_that_says_how_to_start() -> None:
     emulator = Emulator()
-    with pytest.raises(RuntimeError, match="async with Emulator"):
+    with pytest.raises(RuntimeError, match="use it as `with Emulator"):
         _ = emulator.url
 
 

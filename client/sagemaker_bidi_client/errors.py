@@ -77,7 +77,10 @@ class TranscriptMissing(StreamError):
 def credentials_in_use() -> str:
     """Say where the SDK's credential chain looks first here, without showing any of them."""
     if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
-        token = "set" if os.environ.get("AWS_SESSION_TOKEN") else "not set"
+        token = "not set"
+        if (value := os.environ.get("AWS_SESSION_TOKEN")) is not None:
+            # An empty one is sent too, and is no key's.
+            token = "set" if value else "set, and empty"
         return (
             f"the credentials came from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             f"(AWS_SESSION_TOKEN is {token})"
@@ -105,10 +108,7 @@ def advice_for(code: str | None, status: int | None) -> str:
         case "ThrottlingException", _:
             return "wait and try again with growing pauses, or open fewer streams at once"
         case "UnrecognizedClientException", _:
-            return (
-                f"AWS doesn't know this access key or session token; {credentials_in_use()}. "
-                f"Temporary credentials need AWS_SESSION_TOKEN as well"
-            )
+            return _advice_for_an_unknown_key()
         case "InvalidSignatureException", _:
             return (
                 f"the secret key doesn't belong to the access key, the region isn't the "
@@ -136,6 +136,23 @@ def advice_for(code: str | None, status: int | None) -> str:
         case _, int(other) if other >= 500:
             return "the service's own trouble: wait and try again"
     return ""
+
+
+def _advice_for_an_unknown_key() -> str:
+    named = bool(os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"))
+    if named and os.environ.get("AWS_SESSION_TOKEN") is not None:
+        what = (
+            "unset AWS_SESSION_TOKEN: it is sent along, and isn't the token of this access key "
+            "(only temporary credentials have one, and theirs comes with them)"
+        )
+    elif os.environ.get("AWS_ACCESS_KEY_ID", "").startswith("ASIA"):
+        what = "set AWS_SESSION_TOKEN too: this access key is a temporary one and came with a token"
+    else:
+        what = (
+            "use an access key that is known there: an emulator's `bidi trust` prints one, with "
+            "everything else that has to be set and unset"
+        )
+    return f"{what}; {credentials_in_use()}"
 
 
 def advice_for_stream(code: str | None) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sagemaker_bidi.clock import Clock, ManualClock, RealClock, ScaledClock
     from sagemaker_bidi.config import Config, ConfigError, load_config
     from sagemaker_bidi.emulator import Emulator, PortTaken
+    from sagemaker_bidi.environment import Environment
     from sagemaker_bidi.session.record import SessionRecord
     from sagemaker_bidi.tap import Passage, Tap
 
@@ -17,6 +18,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Emulator",
+    "Environment",
     "ManualClock",
     "Passage",
     "PortTaken",
@@ -33,6 +35,7 @@ _HOMES = {
     "clock": ("Clock", "ManualClock", "RealClock", "ScaledClock"),
     "config": ("Config", "ConfigError", "load_config"),
     "emulator": ("Emulator", "PortTaken"),
+    "environment": ("Environment",),
     "session.record": ("SessionRecord",),
     "tap": ("Passage", "Tap"),
 }

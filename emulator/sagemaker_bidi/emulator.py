@@ -6,23 +6,26 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sagemaker_bidi.clock import Clock, RealClock, ScaledClock
-from sagemaker_bidi.config import TEST_KEY, Config, load_config
+from sagemaker_bidi.config import Config, load_config
 from sagemaker_bidi.contract.health import Status
 from sagemaker_bidi.endpoints.endpoints import Endpoints
 from sagemaker_bidi.endpoints.monitor import Monitor
+from sagemaker_bidi.environment import DEFAULT_REGION, Environment, client_environment
 from sagemaker_bidi.faults.engine import Faults
+from sagemaker_bidi.faults.in_force import InForce, PlansInForce
 from sagemaker_bidi.faults.plan import Plan
+from sagemaker_bidi.own_thread import OwnThread, call_on
 from sagemaker_bidi.recordings.recorder import Recorder
 from sagemaker_bidi.session.invocations import Invocations
+from sagemaker_bidi.session.kept import KEEP_BYTES, Kept
 from sagemaker_bidi.session.record import SessionRecord
 from sagemaker_bidi.tap import Tap
 from sagemaker_bidi.transport.http1 import refuse_http1
@@ -33,7 +36,6 @@ from sagemaker_bidi.transport.server import StreamServerConfig, serve
 
 logger = logging.getLogger("bidi.http2")
 
-DEFAULT_REGION = "us-east-1"
 CONNECTION_FAILED = "a connection failed by a bug of the emulator"
 
 
@@ -44,8 +46,13 @@ class PortTaken(OSError):
 class Emulator:
     """SageMaker's bidirectional streaming on this machine.
 
-        async with Emulator(endpoints={"voxtral": "ws://127.0.0.1:8080"}) as emulator:
-            os.environ.update(emulator.trust())
+        with Emulator(endpoints={"voxtral": "ws://127.0.0.1:8080"}) as emulator:
+            with emulator.environment():
+                ...
+
+    With `with` it runs on a thread of its own, so that code which has no event loop, or blocks it,
+    may use it; with `async with` it runs in the loop that there is. Its attributes may be used
+    from any thread.
 
     Args:
         endpoints: container address (`ws://HOST:PORT`) by endpoint name.
@@ -56,6 +63,7 @@ class Emulator:
         plans: fault plans in force from the start; `faults` adds and removes more.
         listener: a listening socket to use instead of `config.host` and `config.port`.
         state: folder of the local CA; the user's state folder unless given.
+        keep_bytes: how much of what passes is kept for `sessions`, the latest of all of them.
 
     Raises:
         ConfigError: an endpoint's name or address does not fit.
@@ -72,6 +80,7 @@ class Emulator:
         plans: Sequence[Plan] = (),
         listener: socket.socket | None = None,
         state: Path | None = None,
+        keep_bytes: int = KEEP_BYTES,
     ) -> None:
         given: dict[str, Any] = config.model_dump(exclude_defaults=True) if config else {}
         if config is None or port:
@@ -87,8 +96,8 @@ class Emulator:
         settings = self.config.contract_settings()
         hosted = Endpoints(self.config.endpoint_list())
         self._monitor = Monitor(hosted, settings, clock, self.config.health, self.config.ping)
-        self.faults = Faults(plans, self.config.endpoints)
-        self._stopping = asyncio.Event()
+        self._faults = Faults(plans, self.config.endpoints)
+        self._kept = Kept(keep_bytes)
         self._invocations = Invocations(
             settings=settings,
             endpoints=hosted,
@@ -97,16 +106,20 @@ class Emulator:
             region=self.config.region,
             unknown_keys=self.config.unknown_keys,
             clock=clock,
-            stopping=self._stopping,
-            taps=[self.faults, *taps, *self._recorders()],
+            stopping=lambda: self._stopping,
+            taps=[self._faults, *taps, *self._recorders(), *([self._kept] if keep_bytes else [])],
+            kept=self._kept,
         )
         self._http2 = self.config.http2_settings()
         self._listener = listener
         self._stop_asked = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._connections: set[asyncio.StreamWriter] = set()
         self._served = 0
         self._serving: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: OwnThread[Emulator] | None = None
         self._address: tuple[str, int] | None = listener.getsockname()[:2] if listener else None
 
     def _recorders(self) -> list[Tap]:
@@ -119,7 +132,7 @@ class Emulator:
     def url(self) -> str:
         """The endpoint URL for clients, `https://HOST:PORT`."""
         if self._address is None:
-            raise RuntimeError("the emulator is not running: use it as `async with Emulator(…)`")
+            raise RuntimeError("the emulator is not running: use it as `with Emulator(…)`")
         host, port = self._address
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         return f"https://{f'[{host}]' if ':' in host else host}:{port}"
@@ -132,7 +145,12 @@ class Emulator:
     @property
     def sessions(self) -> list[SessionRecord]:
         """The sessions so far, oldest first; the latest 1,000 are kept."""
-        return list(self._invocations.records)
+        return call_on(self._loop, lambda: list(self._invocations.records))
+
+    @property
+    def faults(self) -> PlansInForce:
+        """The fault plans in force, to add and to remove some."""
+        return PlansInForce(self._faults, lambda: self._loop)
 
     @property
     def region(self) -> str:
@@ -140,14 +158,28 @@ class Emulator:
         return self.config.region or DEFAULT_REGION
 
     def trust(self) -> dict[str, str]:
-        """The environment that makes a client use this emulator."""
-        return client_environment(self.url, self.ca, self.config.region)
+        """The variables that make a client use this emulator.
 
-    @contextlib.asynccontextmanager
-    async def scenario(self, name: str, **parameters: Any) -> AsyncIterator[Plan]:
+        They are not enough where others win over them: `environment` clears those as well.
+        """
+        return dict(self.environment().variables)
+
+    def environment(self) -> Environment:
+        """The environment that makes a client use this emulator, for a block or a subprocess.
+
+        with emulator.environment():
+            ...
+
+        subprocess.run(command, env=emulator.environment().over(os.environ))
+        """
+        return client_environment(
+            self.url, self._identity.ca, self._identity.bundle, self.config.region
+        )
+
+    def scenario(self, name: str, **parameters: Any) -> InForce:
         """Have a failure of the catalogue happen for as long as the block runs.
 
-            async with emulator.scenario("container-dies", after_parts=20):
+            with emulator.scenario("container-dies", after_parts=20):
 
         Args:
             name: see `bidi scenarios`.
@@ -164,13 +196,7 @@ class Emulator:
                 f"scenario {chosen.name} changes the configuration, so it cannot come to a running "
                 f"emulator; start one with it: {chosen.test_line}"
             )
-        plan = chosen.plan(**parameters)
-        self.faults.add(plan)
-        try:
-            yield plan
-        finally:
-            if plan in self.faults.plans:
-                self.faults.remove(plan.name)
+        return InForce(self.faults, chosen.plan(**parameters))
 
     def status(self, endpoint: str) -> dict[str, Status]:
         """The status of an endpoint's variants by name (K4).
@@ -178,7 +204,7 @@ class Emulator:
         Raises:
             KeyError: there is no such endpoint.
         """
-        return self._monitor.statuses(endpoint)
+        return call_on(self._loop, lambda: self._monitor.statuses(endpoint))
 
     async def wait_stopped(self) -> None:
         """Wait until the emulator has stopped."""
@@ -196,16 +222,37 @@ class Emulator:
     ) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """Listen; returns when clients can connect and each container has been asked once (K4).
+    def __enter__(self) -> Self:
+        thread = OwnThread(_OnItsThread(self), "emulator")
+        thread.__enter__()
+        self._thread = thread
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.__exit__(exc_type, exc, traceback)
+
+    async def start(self, *, asked: bool = True) -> None:
+        """Listen; returns when clients can connect.
+
+        Args:
+            asked: and each container has been asked once (K4); an invocation waits for that in
+                any case.
 
         Raises:
             PortTaken: the address cannot be listened on.
         """
         if self._serving is not None:
             raise RuntimeError(f"the emulator runs already, at {self.url}")
-        self._stop_asked.clear()
-        self._stopping.clear()
+        # New ones each time: the loop may be another one.
+        self._stop_asked, self._hurry = asyncio.Event(), asyncio.Event()
+        self._stopping = asyncio.Event()
         tls = self._identity.server_context(
             self.config.names,
             protocol="http/1.1" if self.config.entrance == "http1" else "h2",
@@ -214,10 +261,11 @@ class Emulator:
         listener = self._listener or listen(self.config.host, self.config.port)
         self._address = listener.getsockname()[:2]
         try:
-            await self._monitor.start()
+            await self._monitor.start(asked=asked)
         except BaseException:
             listener.close()
             raise
+        self._loop = asyncio.get_running_loop()
         self._server = StreamServerConfig(self._accept, tls)
         # Hypercorn owns this descriptor from here on and closes it.
         self._server.bind = [f"fd://{listener.detach()}"]
@@ -249,6 +297,7 @@ class Emulator:
         finally:
             self._serving = None
             await self._monitor.stop()
+            self._loop = None
 
     def hurry(self) -> None:
         """Wait no longer for open sessions: end them now."""
@@ -297,6 +346,20 @@ class Emulator:
             self._served -= 1
 
 
+class _OnItsThread:
+    """An emulator that does not wait for its containers: one may run in the loop that waits."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    async def __aenter__(self) -> Emulator:
+        await self._emulator.start(asked=False)
+        return self._emulator
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._emulator.stop()
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
@@ -320,44 +383,3 @@ def listen(host: str, port: int) -> socket.socket:
         raise PortTaken(error.errno, f"cannot listen on {host}:{port}: {what}") from error
     listener.setblocking(False)
     return listener
-
-
-def client_environment(url: str, bundle: Path, region: str | None) -> dict[str, str]:
-    """The environment variables that make an AWS SDK use an emulator.
-
-    Args:
-        url: the emulator's endpoint URL.
-        bundle: the certificate bundle.
-        region: the emulator's region, `us-east-1` where it takes any.
-    """
-    region = region or DEFAULT_REGION
-    return {
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME_HTTP2": url,
-        "SSL_CERT_FILE": str(bundle),
-        "AWS_ACCESS_KEY_ID": TEST_KEY.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": TEST_KEY.secret_access_key,
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-    }
-
-
-@contextlib.contextmanager
-def local_credentials(environment: Mapping[str, str]) -> Iterator[None]:
-    """Put an emulator's test credentials into this process's environment, and take them out again.
-
-    Args:
-        environment: of `Emulator.trust()`.
-    """
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-    before = {name: os.environ.get(name) for name in names}
-    for name in names:
-        os.environ.pop(name, None)
-    os.environ.update({name: environment[name] for name in names if name in environment})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

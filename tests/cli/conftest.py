@@ -74,7 +74,7 @@ def read_exports() -> Callable[[str], dict[str, str]]:
                 name, _, value = assignment.partition("=")
                 exports[name] = value
             else:
-                assert line.startswith("#"), f"a shell would run this line: {line!r}"
+                assert line.startswith(("#", "unset ")), f"a shell would run this line: {line!r}"
         return exports
 
     return read

@@ -220,7 +220,7 @@ REFUSALS = [
     (
         Refusal(403, {"x-amzn-errortype": "UnrecognizedClientException"}, b"{}"),
         "HTTP 403 UnrecognizedClientException: no message",
-        "AWS_SESSION_TOKEN",
+        "use an access key that is known there",
     ),
     (
         Refusal(403, {"x-amzn-errortype": "InvalidSignatureException"}, b"[]"),
@@ -282,6 +282,39 @@ async def test_credentials_in_an_error_are_named_and_never_shown(
     with pytest.raises(RequestRefused, match="AWS_SESSION_TOKEN is set") as told:
         await stream.opened()
     assert "secret" not in str(told.value).lower().replace("aws_secret_access_key", "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "advice"),
+    [
+        ({"AWS_SESSION_TOKEN": "left-over"}, "unset AWS_SESSION_TOKEN"),
+        ({"AWS_SESSION_TOKEN": ""}, "unset AWS_SESSION_TOKEN"),
+        ({"AWS_ACCESS_KEY_ID": "ASIATEMPORARY"}, "set AWS_SESSION_TOKEN too"),
+        ({}, "use an access key that is known there"),
+    ],
+)
+async def test_the_advice_for_an_unknown_key_is_about_what_is_set(
+    stream: Stream,
+    duplex: FakeDuplex,
+    transport: FakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    advice: str,
+) -> None:
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIALONGTERM",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        **environment,
+    }.items():
+        monkeypatch.setenv(name, value)
+    transport.refusal = Refusal(403, {"x-amzn-errortype": "UnrecognizedClientException"}, b"{}")
+    duplex.refuse(SmithyError("x"))
+
+    with pytest.raises(RequestRefused) as told:
+        await stream.opened()
+
+    assert told.value.advice.startswith(advice)
 
 
 async def test_a_network_error_before_the_headers_is_put_into_words(

@@ -46,7 +46,12 @@ async def test_an_unknown_key_may_be_accepted() -> None:
 @pytest.mark.parametrize(
     ("known", "sent", "detail"),
     [
-        (KEY, "unasked", "the request carries a session token, the known key has none"),
+        (
+            KEY,
+            "unasked",
+            "the request carries a session token and the known key has none: another key's is left "
+            "in the client's environment; clear AWS_SESSION_TOKEN there",
+        ),
         (TEMPORARY, None, "the request carries no session token, the known key needs one"),
         (TEMPORARY, "another", "the request's session token is not that of the known key"),
         (TEMPORARY, "\udcff", "the request's session token is not that of the known key"),
@@ -61,6 +66,12 @@ async def test_a_token_that_does_not_belong_to_the_key_is_refused(
         "The security token included in the request is invalid.",
         detail,
     )
+
+
+async def test_a_token_beside_a_long_term_key_passes_where_every_key_does() -> None:
+    request = with_header(await sdk_request(), "x-amz-security-token", "left-over")
+
+    assert verify(request, KEY, unknown_keys="accept").known
 
 
 async def test_an_expired_token_is_refused() -> None:

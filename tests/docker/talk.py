@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sagemaker_bidi import Config, Emulator
-from sagemaker_bidi.emulator import local_credentials
+from sagemaker_bidi.environment import Environment
 from sagemaker_bidi_client import Stream, load, open_stream, realtime, transcribe
 from sagemaker_bidi_client.audio import Audio
 from sagemaker_bidi_client.errors import StreamError
@@ -77,7 +77,7 @@ class Service:
 @asynccontextmanager
 async def sdk_stream(url: str, ca: Path) -> AsyncIterator[Stream]:
     """A stream of the SDK to the endpoint of an emulator anywhere."""
-    with local_credentials(_CREDENTIALS):
+    with Environment(_CREDENTIALS):
         async with open_stream(ENDPOINT, endpoint_url=url, region="us-east-1", ca=ca) as stream:
             yield stream
 

@@ -27,8 +27,8 @@ async def faulted(
         yield w
     for record in w.emulator.sessions:
         assert_balanced(record)
-    assert w.emulator.faults._watched == {}
-    assert w.emulator.faults._open == {}
+    assert w.emulator._faults._watched == {}
+    assert w.emulator._faults._open == {}
 
 
 def assert_balanced(record: SessionRecord) -> None:

@@ -83,7 +83,7 @@ async def test_a_client_that_waits_no_longer_for_its_headers_leaves_nothing() ->
         stream.cancel()
         await w.client.ping()
         async with asyncio.timeout(20):
-            while w.emulator.faults._watched:
+            while w.emulator._faults._watched:
                 await w.client.ping()
         assert w.watch.gone == ["received RST_STREAM CANCEL"]
 

@@ -167,8 +167,8 @@ async def test_ten_thousand_sessions_under_random_plans_leave_nothing_behind(
             assert emulator._connections == set()
             assert emulator._invocations.open_sessions == 0
             assert emulator._invocations._tasks == set()
-            assert emulator.faults._watched == {}
-            assert emulator.faults._open == {}
+            assert emulator._faults._watched == {}
+            assert emulator._faults._open == {}
     for _ in range(10):
         await asyncio.sleep(0)
 

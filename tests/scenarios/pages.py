@@ -83,11 +83,15 @@ def _page(scenario: Scenario, facts: Facts) -> str:
     if scenario.parameters:
         lines += ["", "| Parameter | Default | Is |", "|---|---|---|"]
         lines += [
-            f"| `{each.name}` | `{json.dumps(each.default)}` | {each.meaning} |"
+            f"| `{each.name}` | `{_default(each.default)}` | {each.meaning} |"
             for each in scenario.parameters.values()
         ]
         lines += ["", f"With parameters: `{option(scenario)}`. {SYNTAX}"]
     return "\n".join(lines) + "\n"
+
+
+def _default(value: object) -> str:
+    return "all" if value is None else json.dumps(value)
 
 
 def _clause(clause: Clause) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Self
 from sagemaker_bidi import Config, Emulator, ManualClock, Passage, Tap
 from sagemaker_bidi.config import load_config
 from sagemaker_bidi.contract.outputs import CloseContainer, Ending
-from sagemaker_bidi.emulator import client_environment
+from sagemaker_bidi.environment import client_environment
 from sagemaker_bidi.scenarios import Scenario, scenarios
 from sagemaker_bidi.transport.identity import load_identity
 from sagemaker_bidi_bridge.server import BridgeServer
@@ -235,7 +235,9 @@ async def play_all(names: Sequence[str] = (), releases: Sequence[str] = RELEASES
     # The slow ones first, so that nothing is left to wait for at the end.
     chosen.sort(key=lambda each: -run_of(each).patience)
     found: dict[str, Facts] = {each.name: {} for each in chosen}
-    trust = client_environment("https://127.0.0.1:0", load_identity().bundle, None)
+    identity = load_identity()
+    environment = client_environment("https://127.0.0.1:0", identity.ca, identity.bundle, None)
+    trust = dict(environment.variables)
     async with AsyncExitStack() as stack:
         shared = await stack.enter_async_context(containers())
         observers = [

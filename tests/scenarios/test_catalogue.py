@@ -153,9 +153,9 @@ def test_parameters_behind_a_name_are_tomls_values_or_plain_text(
 @pytest.mark.parametrize(
     "each", [each for each in usable() if each.parameters], ids=lambda each: each.name
 )
-def test_the_option_that_is_shown_gives_a_scenario_its_defaults(each: Scenario) -> None:
+def test_the_option_that_is_shown_gives_a_scenario_its_examples(each: Scenario) -> None:
     _, text = shlex.split(option(each))
-    assert written(text).given == {p.name: p.default for p in each.parameters.values()}
+    assert written(text).given == {p.name: p.example for p in each.parameters.values()}
 
 
 def test_apply_takes_a_scenario_with_its_parameters_as_they_are() -> None:
@@ -240,15 +240,26 @@ def test_an_explanation_has_clauses_command_and_test_line(app: typer.Typer) -> N
     output = CliRunner().invoke(app, ["scenario", "missed-pongs"]).output
     assert "K1  Pings to the container (documented)" in output
     assert "--scenario missed-pongs --time-scale 60\n" in output
-    assert 'async with emulator.scenario("missed-pongs"):\n' in output
+    # Its five minutes pass in five seconds.
+    assert '@pytest.mark.scenario("missed-pongs", time_scale=60)\n' in output
 
 
 @pytest.mark.parametrize("each", usable(), ids=lambda each: each.name)
-def test_a_test_line_is_python_and_a_mark_where_the_configuration_changes(each: Scenario) -> None:
+def test_a_test_line_is_python_and_a_mark_where_it_needs_a_start(each: Scenario) -> None:
     mark = each.test_line.startswith(f'@pytest.mark.scenario("{each.name}"')
     around = "{}\nasync def test(): pass" if mark else "async def test():\n {}\n  pass"
     compile(around.format(each.test_line), each.name, "exec")
-    assert mark == each.at_start
+    assert mark == (each.at_start or each.time_scale != 1)
+
+
+def test_whatever_refuses_does_so_as_often_as_it_is_told() -> None:
+    refusing = [
+        each for each in usable() if {rule.when.point for rule in each.plan().rules} == {"opening"}
+    ]
+    assert len(refusing) > 10
+    for each in refusing:
+        assert {rule.when.sessions for rule in each.plan(times=2).rules} == {2}, each.name
+        assert {rule.when.sessions for rule in each.plan().rules} == {None}, each.name
 
 
 def test_an_explanation_shows_how_parameters_are_given(app: typer.Typer) -> None:

@@ -26,16 +26,18 @@ import json
 import pytest
 from sagemaker_bidi import Emulator
 from sagemaker_bidi.faults.plan import Plan, Rule, When
-from tests.transport.lean_client import LeanClient
+from tests.transport.lean_client import LeanClient, Lost
 
-pytestmark = pytest.mark.asyncio
 
 async def exchange(emulator, count=1):
     async with LeanClient(emulator.url, emulator.ca) as client:
         stream = await (await client.open()).opened()
         received = []
         for number in range(count):
-            await stream.send(str(number).encode())
+            try:
+                await stream.send(str(number).encode())
+            except Lost:
+                break
             event = await stream.receive()
             if event is None or ":exception-type" in event.message.headers:
                 break
@@ -44,9 +46,9 @@ async def exchange(emulator, count=1):
 """
 
 
-def run(pytester: pytest.Pytester, text: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, text: str, *, conftest: str = CONFTEST) -> pytest.RunResult:
     """Run tests in a project of their own."""
-    pytester.makeconftest(CONFTEST)
+    pytester.makeconftest(conftest)
     pytester.makepyfile(HEAD + text)
     pytester.makeini("[pytest]\nasyncio_mode = auto\naddopts = --strict-markers\n")
     known = importlib.metadata.entry_points(group="pytest11")
@@ -185,7 +187,7 @@ running = []
 
 async def test_two(emulator_factory, emulator_endpoints):
     for _ in range(2):
-        running.append(await emulator_factory(emulator_endpoints))
+        running.append(emulator_factory(emulator_endpoints))
         assert await exchange(running[-1]) == [b"0"]
     assert running[0].url != running[1].url
 
@@ -200,6 +202,116 @@ async def test_the_environment_is_set(emulator_environment, emulator):
 """,
     )
     result.assert_outcomes(passed=3)
+
+
+def test_tests_without_a_loop_use_the_same_fixtures(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+import asyncio
+
+@pytest.fixture
+def emulator_endpoints(echo_container):
+    return {"echo": echo_container.url}
+
+def test_it_serves(emulator):
+    assert asyncio.run(exchange(emulator, 2)) == [b"0", b"1"]
+    [session] = emulator.sessions
+    session.join()
+    assert [part.payload for part in session.received] == [b"0", b"1"]
+
+@pytest.mark.scenario("throttled", times=2)
+def test_refused_twice_then_fine(emulator):
+    async def statuses():
+        async with LeanClient(emulator.url, emulator.ca) as client:
+            return [(await (await client.open()).opened()).status for _ in range(4)]
+    assert asyncio.run(statuses()) == [400, 400, 200, 200]
+
+@pytest.mark.scenario("thirty-minute-cap", lifetime=900.0, time_scale=3600)
+def test_a_quarter_of_an_hour_is_over_in_a_quarter_of_a_second(emulator):
+    async def last():
+        async with LeanClient(emulator.url, emulator.ca) as client:
+            return (await (await (await client.open()).opened()).receive()).message
+    assert b"ModelInvocationTimeExceeded" in asyncio.run(last()).payload
+
+def test_a_clock_of_its_own(emulator_factory, emulator_endpoints):
+    from sagemaker_bidi import Config, ManualClock, RealClock
+    clock = ManualClock(unscaled=RealClock())
+    config = Config.model_validate({"port": 0, "contract": {"lifetime": 50.0}})
+    emulator = emulator_factory(emulator_endpoints, config=config, clock=clock)
+    async def last():
+        async with LeanClient(emulator.url, emulator.ca) as client:
+            stream = await (await client.open()).opened()
+            await clock.advance(51)
+            return (await stream.receive()).message
+    assert b"ModelInvocationTimeExceeded" in asyncio.run(last()).payload
+""",
+        conftest="",
+    )
+    result.assert_outcomes(passed=4)
+
+
+def test_what_the_shell_has_of_aws_is_cleared_for_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "left-over")
+    result = run(
+        pytester,
+        """
+import os
+
+def test_it_is_gone(emulator_environment):
+    assert "AWS_SESSION_TOKEN" not in os.environ
+
+def test_it_is_back():
+    assert os.environ["AWS_SESSION_TOKEN"] == "left-over"
+""",
+        conftest="",
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_a_stand_in_for_voxtral_is_there_for_an_endpoint(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+import asyncio
+from sagemaker_bidi_client import Plan, load, open_stream, transcribe
+from sagemaker_bidi_fixtures.speech import recording
+
+@pytest.fixture
+def emulator_endpoints(stand_in):
+    return {"voxtral": stand_in.url}
+
+def test_it_knows_the_words(emulator_environment):
+    speech = recording("quick-brown-fox")
+    async def words():
+        async with open_stream("voxtral") as stream:
+            return (await transcribe(load(speech.path), stream, Plan(speed=0))).text
+    assert asyncio.run(words()).strip() == speech.words.strip()
+""",
+        conftest="",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_mark_without_the_fixture_that_has_the_failure_says_so(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.scenario("throttled")
+async def test_nothing_is_throttled():
+    pass
+
+@pytest.mark.scenario("throttled")
+async def test_it_is_used_by_another_fixture(emulator_environment):
+    pass
+""",
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*does not use the fixture `emulator`*"])
 
 
 def test_a_mark_that_names_no_scenario_says_so(pytester: pytest.Pytester) -> None:

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from sagemaker_bidi import Emulator
-from sagemaker_bidi.emulator import local_credentials
 from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_client.audio import Audio
 from sagemaker_bidi_client.connect import open_stream
@@ -45,7 +44,7 @@ async def way_to(url: str) -> AsyncIterator[Way]:
         BridgeServer(settings) as bridge,
         Emulator({ENDPOINT: bridge.url}) as emulator,
     ):
-        with local_credentials(emulator.trust()):
+        with emulator.environment():
             yield Way(emulator, bridge)
 
 

@@ -60,7 +60,7 @@ def show(console: Console, chosen: Scenario) -> None:
         _section(console, "Needs", f"a {_words(chosen.needs)}, beside the emulator")
         return
     if chosen.parameters:
-        lines = (f"{p.name} = {p.default}  {p.meaning}" for p in chosen.parameters.values())
+        lines = (f"{p.name} = {_shown(p.default)}  {p.meaning}" for p in chosen.parameters.values())
         _section(console, "Parameters", "\n".join((*lines, SYNTAX)))
     if chosen.note:
         _section(console, "How it is reproduced", chosen.note)
@@ -70,6 +70,10 @@ def show(console: Console, chosen: Scenario) -> None:
         console.print(f"  with parameters: {option(chosen)}", soft_wrap=True, markup=False)
     console.print("\n[bold]In a test[/bold]")
     console.print(f"  {chosen.test_line}", soft_wrap=True, markup=False)
+
+
+def _shown(default: object) -> object:
+    return "all" if default is None else default
 
 
 def _section(console: Console, title: str, text: str) -> None:

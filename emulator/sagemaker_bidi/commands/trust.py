@@ -8,7 +8,7 @@ import typer
 
 from sagemaker_bidi.commands.failing import fail
 from sagemaker_bidi.config import DEFAULT_PORT
-from sagemaker_bidi.emulator import client_environment
+from sagemaker_bidi.environment import client_environment
 from sagemaker_bidi.serving.announce import print_environment
 from sagemaker_bidi.transport.identity import load_identity
 
@@ -28,4 +28,5 @@ def trust(
         identity = load_identity()
     except (OSError, ValueError) as error:
         fail(error)
-    print_environment(client_environment(f"https://{host}:{port}", identity.bundle, region))
+    url = f"https://{host}:{port}"
+    print_environment(client_environment(url, identity.ca, identity.bundle, region))

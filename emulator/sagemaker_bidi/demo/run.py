@@ -15,7 +15,7 @@ from sagemaker_bidi.demo.hops import (
     TimedStream,
 )
 from sagemaker_bidi.demo.models import Model
-from sagemaker_bidi.emulator import Emulator, local_credentials
+from sagemaker_bidi.emulator import Emulator
 from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_bridge.settings import Settings as BridgeSettings
 from sagemaker_bidi_client.connect import open_stream
@@ -103,7 +103,7 @@ async def run_demo(
         ) as emulator,
     ):
         on_ready(Stations(emulator.url, bridge.url, running.url), running)
-        with local_credentials(emulator.trust()):
+        with emulator.environment():
             async with open_stream(
                 ENDPOINT, endpoint_url=emulator.url, region=emulator.region, ca=emulator.ca
             ) as stream:

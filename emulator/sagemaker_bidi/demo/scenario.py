@@ -15,7 +15,7 @@ from sagemaker_bidi.clock import ScaledClock
 from sagemaker_bidi.config import load_config
 from sagemaker_bidi.contract.health import Status
 from sagemaker_bidi.demo.run import ACCEPT_SECONDS, ENDPOINT, bridge_settings
-from sagemaker_bidi.emulator import Emulator, local_credentials
+from sagemaker_bidi.emulator import Emulator
 from sagemaker_bidi.scenarios import scenario
 from sagemaker_bidi.scenarios.apply import apply
 from sagemaker_bidi.timeline.timeline import Moment, Timeline
@@ -100,7 +100,7 @@ async def run_scenario(
             await clock.sleep_until(clock.now() + 1)
         timeline.begin()
         talk = _Talk(emulator, audio, timeline, scale, closes_early=name == CLOSES_EARLY)
-        with local_credentials(emulator.trust()):
+        with emulator.environment():
             await talk.run()
         heard = talk.heard
     return Shown(name, timeline, scale, expected, heard)

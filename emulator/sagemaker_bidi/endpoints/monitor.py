@@ -43,6 +43,7 @@ class Monitor:
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._strictness = strictness
         self._watched = self._begin()
+        self._first: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def _begin(self) -> dict[tuple[str, str], tuple[Variant, Health]]:
@@ -94,10 +95,25 @@ class Monitor:
         if health.status is Status.UNHEALTHY:
             raise Refused(model_error(variant.container, why))
 
-    async def start(self) -> None:
-        """Check every container once, then go on in the background; each one starts afresh."""
+    async def asked(self, endpoint: str, variant: str) -> None:
+        """Wait until a container has been asked once, if any asks it."""
+        first = self._first.get((endpoint, variant))
+        if first is not None and not first.done():
+            await asyncio.wait({first})
+
+    async def start(self, *, asked: bool = True) -> None:
+        """Check every container, now and in the background; each one starts afresh.
+
+        Args:
+            asked: return when each has been asked once.
+        """
         self._watched = self._begin()
-        await asyncio.gather(*(self._check(*key) for key in self._watched))
+        self._first = {
+            key: asyncio.create_task(self._check(*key), name=f"health {'/'.join(key)}, at first")
+            for key in self._watched
+        }
+        if asked:
+            await asyncio.gather(*self._first.values())
         self._tasks = [
             asyncio.create_task(self._watch(*key), name=f"health {'/'.join(key)}")
             for key in self._watched
@@ -105,12 +121,14 @@ class Monitor:
 
     async def stop(self) -> None:
         """Stop watching."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._first.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks, self._first = [], {}
 
     async def _watch(self, endpoint: str, variant: str) -> None:
+        await self._first[endpoint, variant]
         health = self._watched[endpoint, variant][1]
         while (deadline := health.deadline()) is not None:
             await self._clock.sleep_until(deadline)

@@ -41,7 +41,7 @@ class Parameter:
     Args:
         name: as it is given.
         meaning: what it decides, with its unit.
-        default: where it is not given.
+        default: where it is not given; None for no limit.
         sets: the values of the scenario's tables that it stands for, as dotted paths.
     """
 
@@ -49,6 +49,11 @@ class Parameter:
     meaning: str
     default: Any
     sets: tuple[str, ...]
+
+    @property
+    def example(self) -> Any:
+        """A value to show: the default, or twice."""
+        return 2 if self.default is None else self.default
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,10 @@ class Scenario:
     def test_line(self) -> str:
         """What brings it into a test that has the pytest plugin's fixture `emulator`."""
         chosen = next(iter(self.parameters.values()), None)
-        given = "" if chosen is None else f", {chosen.name}={chosen.default!r}"
-        if self.at_start:
-            return f'@pytest.mark.scenario("{self.name}"{given})'
+        given = "" if chosen is None else f", {chosen.name}={chosen.example!r}"
+        if self.at_start or self.time_scale != 1:
+            scale = f", time_scale={self.time_scale:g}" if self.time_scale != 1 else ""
+            return f'@pytest.mark.scenario("{self.name}"{given}{scale})'
         return f'async with emulator.scenario("{self.name}"{given}):'
 
     def with_parameters(self, **parameters: Any) -> Scenario:
@@ -189,6 +195,10 @@ def read_scenario(table: Mapping[str, Any], name: str) -> Scenario:
     if table["group"] not in get_args(Group.__value__):
         raise ScenarioError(f"scenario {name}: group: one of {', '.join(GROUPS)}")
     tables = {key: table[key] for key in _TABLES if key in table}
+    parameters = {
+        key: _parameter(name, key, entry, tables)
+        for key, entry in table.get("parameters", {}).items()
+    }
     return Scenario(
         name=name,
         group=table["group"],
@@ -199,12 +209,20 @@ def read_scenario(table: Mapping[str, Any], name: str) -> Scenario:
         do=_flow(table["do"]),
         needs=table.get("needs", ""),
         time_scale=table.get("time_scale", 1.0),
-        parameters={
-            key: _parameter(name, key, entry, tables)
-            for key, entry in table.get("parameters", {}).items()
-        },
+        parameters=parameters | _times(tables),
         tables=tables,
     )
+
+
+def _times(tables: Mapping[str, Any]) -> dict[str, Parameter]:
+    """How many invocations are refused before all is well: of every scenario that refuses some."""
+    sets = tuple(
+        f"rules.{number}.when.sessions"
+        for number, rule in enumerate(tables.get("rules", ()))
+        if rule.get("when", {}).get("point") == "opening"
+    )
+    meaning = "how many invocations it happens to, until all is well; to all unless given"
+    return {"times": Parameter("times", meaning, None, sets)} if sets else {}
 
 
 def _parameter(

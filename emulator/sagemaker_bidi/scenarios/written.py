@@ -50,7 +50,7 @@ def written(text: str) -> Scenario:
 def option(chosen: Scenario) -> str:
     """The option that chooses a scenario's parameters, each with its default, for a shell."""
     given = ",".join(
-        f"{each.name}={json.dumps(each.default, ensure_ascii=False)}"
+        f"{each.name}={json.dumps(each.example, ensure_ascii=False)}"
         for each in chosen.parameters.values()
     )
     return f"--scenario {shlex.quote(f'{chosen.name}:{given}')}"

@@ -11,6 +11,7 @@ from typing import TextIO
 from sagemaker_bidi.config import Config
 from sagemaker_bidi.contract.settings import assumptions
 from sagemaker_bidi.emulator import Emulator
+from sagemaker_bidi.environment import Environment
 from sagemaker_bidi.faults.plan import Plan
 
 
@@ -37,13 +38,14 @@ def announce(
     for name, value, choice in assumptions(config.contract_settings()):
         _say(f"  {choice.clause} {choice.provenance}: {choice.says}: {name} = {value}")
     _say('set this for a client, or run eval "$(bidi trust)":')
-    print_environment(emulator.trust())
+    print_environment(emulator.environment())
     sys.stdout.flush()
 
 
-def print_environment(environment: dict[str, str]) -> None:
-    """Print variables as a shell takes them."""
-    for name, value in environment.items():
+def print_environment(environment: Environment) -> None:
+    """Print an environment as a shell takes it."""
+    print(f"unset {' '.join(environment.cleared)}")
+    for name, value in environment.variables.items():
         print(f"export {name}={shlex.quote(value)}")
 
 

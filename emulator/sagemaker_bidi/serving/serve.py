@@ -112,7 +112,7 @@ async def _serve(
         ]
         if containers:
             config = _with_hosted(config, containers)
-        emulator = Emulator(config=config, listener=listener, plans=plans)
+        emulator = Emulator(config=config, listener=listener, plans=plans, keep_bytes=0)
         await emulator.start()
         running.push_async_callback(emulator.stop)
         control = None

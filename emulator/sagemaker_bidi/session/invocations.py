@@ -6,10 +6,10 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from sagemaker_bidi.clock import Clock, first_of
+from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.errors import (
     Refusal,
     Refused,
@@ -38,6 +38,7 @@ from sagemaker_bidi.endpoints.endpoints import Endpoints, Variant
 from sagemaker_bidi.endpoints.monitor import Monitor
 from sagemaker_bidi.session.attempt import Invoked
 from sagemaker_bidi.session.containers import Containers, Opened
+from sagemaker_bidi.session.kept import Kept
 from sagemaker_bidi.session.live import LiveSession
 from sagemaker_bidi.session.open_input import drain
 from sagemaker_bidi.session.record import SessionRecord, log_end
@@ -60,8 +61,9 @@ class Invocations:
         region: the region that signatures must name; None takes any.
         unknown_keys: whether requests signed with an unknown key are taken.
         clock: what all waiting asks.
-        stopping: set when the emulator stops.
+        stopping: gives what is set when the emulator stops.
         taps: told of everything that passes.
+        kept: what it keeps belongs to the sessions' records.
     """
 
     def __init__(
@@ -74,8 +76,9 @@ class Invocations:
         region: str | None,
         unknown_keys: Literal["accept", "refuse"],
         clock: Clock,
-        stopping: asyncio.Event,
+        stopping: Callable[[], asyncio.Event],
         taps: Sequence[Tap],
+        kept: Kept,
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
@@ -87,6 +90,7 @@ class Invocations:
         self._clock = clock
         self._stopping = stopping
         self._taps = taps
+        self._kept = kept
         self._openers = [tap for tap in taps if type(tap).opening is not Tap.opening]
         self._live: set[LiveSession] = set()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -120,7 +124,7 @@ class Invocations:
         try:
             await self._serve(stream, task)
             if not self._settings.reset_open_input and stream.reset_code is None:
-                await drain(stream, self._settings, self._clock, self._stopping)
+                await drain(stream, self._settings, self._clock, self._stopping())
         finally:
             self._tasks.discard(task)
 
@@ -129,6 +133,7 @@ class Invocations:
         try:
             invocation, verified = self._check(stream)
             variant = self._endpoints.find(invocation.endpoint).choose(invocation.target_variant)
+            await self._monitor.asked(invocation.endpoint, variant.name)
             self._monitor.check_invocable(invocation.endpoint, variant)
             invoked = Invoked(
                 request_id,
@@ -206,10 +211,19 @@ class Invocations:
         stream.end()
 
     async def _ask_taps(self, invoked: Invoked) -> None:
-        if self._openers:
-            reset = await first_of(self._open_taps(invoked), invoked.stream.gone())
-            if reset is not None:
-                raise reset
+        if not self._openers:
+            return
+        asking = asyncio.create_task(self._open_taps(invoked))
+        gone = asyncio.create_task(invoked.stream.gone())
+        try:
+            await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise gone.result()
+            asking.result()
+        finally:
+            asking.cancel()
+            gone.cancel()
+            await asyncio.gather(asking, gone, return_exceptions=True)
 
     async def _open_taps(self, invoked: Invoked) -> None:
         for tap in self._openers:
@@ -236,7 +250,7 @@ class Invocations:
         chain = ChunkChain(verified, self._keys, max_skew=self._settings.max_skew)
         session = Session(self._settings, chain, now)
         live = LiveSession(invoked, session, opened.data, now, self._taps, opened.metadata)
-        record = SessionRecord(live)
+        record = SessionRecord(live, self._kept.begin(invoked.id))
         self.records.append(record)
         self._live.add(live)
         logger.info(

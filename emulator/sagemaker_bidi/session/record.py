@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
+from sagemaker_bidi.contract.frames import Part
 from sagemaker_bidi.contract.outputs import Ending
 from sagemaker_bidi.contract.session import Session
 from sagemaker_bidi.session.account import Way
+from sagemaker_bidi.session.kept import Parts
 from sagemaker_bidi.session.live import LiveSession
 
 logger = logging.getLogger("bidi.session")
@@ -46,19 +49,21 @@ class SessionRecord:
 
     Args:
         live: the session.
+        parts: what is kept of its parts.
     """
 
-    def __init__(self, live: LiveSession) -> None:
+    def __init__(self, live: LiveSession, parts: Parts) -> None:
         self.id = live.id
         self.endpoint = live.endpoint
         self.variant = live.variant
         self.opened_at = live.opened_at
         self.closed_at: float | None = None
         self.account = live.account
+        self._parts = parts
         self._live: LiveSession | None = live
         self._session: Session | _Numbers = live.session
         self._metering: dict[str, float] = {}
-        self._over = asyncio.Event()
+        self._over: Future[None] = Future()
 
     def __repr__(self) -> str:
         state = "open" if self.ending is None else f"closed by {self.closed_by}"
@@ -73,7 +78,6 @@ class SessionRecord:
         self.closed_at = at
         self._metering = self.metering
         self._live = None
-        self._over.set()
         self._session = _Numbers(
             self.ending,
             self.parts_received,
@@ -81,10 +85,32 @@ class SessionRecord:
             self.frames_sent,
             self.unanswered_pings,
         )
+        self._over.set_result(None)
 
     async def wait_closed(self) -> None:
-        """Wait until the session is over, the container's side too."""
-        await self._over.wait()
+        """Wait, in any event loop, until the session is over, the container's side too."""
+        await asyncio.shield(asyncio.wrap_future(self._over))
+
+    def join(self, seconds: float = 10.0) -> None:
+        """Wait, on another thread than the emulator's, until the session is over.
+
+        Raises:
+            TimeoutError: it is still open after so many seconds.
+        """
+        try:
+            self._over.result(seconds)
+        except TimeoutError:
+            raise TimeoutError(f"{self!r} is still open after {seconds:g} s") from None
+
+    @property
+    def received(self) -> list[Part]:
+        """The parts that the client sent; the latest, see `keep_bytes` of `Emulator`."""
+        return list(self._parts.received)
+
+    @property
+    def sent(self) -> list[Part]:
+        """The parts that the client was sent, as the faults in force left them; the latest."""
+        return list(self._parts.sent)
 
     @property
     def lost(self) -> list[Loss]:
@@ -96,7 +122,7 @@ class SessionRecord:
         return [
             Loss(name, why, tally.messages, tally.payload_bytes)
             for name, way in ways
-            for why, tally in way.lost.items()
+            for why, tally in list(way.lost.items())
         ]
 
     @property

@@ -86,7 +86,8 @@ def verify_request(
         keys: the known credentials by access key id.
         now: seconds since the epoch.
         region: the one that the credential scope must name; None takes any.
-        unknown_keys: whether a key that is not in `keys` passes when the request's form is right.
+        unknown_keys: whether a key that is not in `keys` passes when the request's form is right,
+            and a long-term one with a token beside it.
         max_skew: how far the client's clock may be off, in seconds.
         service: the one that the credential scope must name.
 
@@ -107,7 +108,7 @@ def verify_request(
             "add it, or accept unknown keys"
         )
     if credentials is not None:
-        _check_token(request, credentials)
+        _check_token(request, credentials, any_token=unknown_keys == "accept")
         _check_expiry(credentials, now)
         _check_signature(request, authorization, date or "", credentials)
         _check_permission(credentials, authorization.region)
@@ -182,11 +183,15 @@ def _check_signed_headers(request: SignedRequest, authorization: Authorization) 
         )
 
 
-def _check_token(request: SignedRequest, credentials: Credentials) -> None:
+def _check_token(request: SignedRequest, credentials: Credentials, *, any_token: bool) -> None:
     token = request.header("x-amz-security-token")
     if credentials.session_token is None:
-        if token is not None:
-            raise _unrecognized("the request carries a session token, the known key has none")
+        # Where any key passes, one that is known must not be refused for what an unknown one may.
+        if token is not None and not any_token:
+            raise _unrecognized(
+                "the request carries a session token and the known key has none: another key's is "
+                "left in the client's environment; clear AWS_SESSION_TOKEN there"
+            )
     elif token is None:
         raise _unrecognized("the request carries no session token, the known key needs one")
     elif not hmac.compare_digest(
