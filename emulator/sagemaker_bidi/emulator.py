@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from sagemaker_bidi.recordings.recorder import Recorder
 from sagemaker_bidi.session.invocations import Invocations
 from sagemaker_bidi.session.kept import KEEP_BYTES, Kept
 from sagemaker_bidi.session.record import SessionRecord
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import Tap
 from sagemaker_bidi.transport.http1 import refuse_http1
 from sagemaker_bidi.transport.http2.connection import Connection
@@ -34,7 +34,7 @@ from sagemaker_bidi.transport.http2.incoming import READ_SIZE
 from sagemaker_bidi.transport.identity import load_identity
 from sagemaker_bidi.transport.server import StreamServerConfig, serve
 
-logger = logging.getLogger("bidi.http2")
+logger = logger_named("bidi.http2")
 
 CONNECTION_FAILED = "a connection failed by a bug of the emulator"
 

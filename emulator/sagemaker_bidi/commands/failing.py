@@ -6,6 +6,8 @@ from typing import NoReturn
 
 import typer
 
+from sagemaker_bidi.shown import plain
+
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
@@ -21,5 +23,6 @@ def fail(error: object, status: int = FAILED) -> NoReturn:
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    typer.echo(f"error: {text}", err=True)
+    # A file's or a server's text may hold what commands a terminal; lines of ours stay lines.
+    typer.echo("\n".join(map(plain, f"error: {text}".split("\n"))), err=True)
     raise typer.Exit(status) from None

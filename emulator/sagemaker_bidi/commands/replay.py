@@ -22,6 +22,7 @@ from sagemaker_bidi.replay.play import Pace, play
 from sagemaker_bidi.replay.playback import Playback
 from sagemaker_bidi.replay.report import outcome_lines, played_lines
 from sagemaker_bidi.replay.targets import Target
+from sagemaker_bidi.shown import plain
 from sagemaker_bidi_fixtures.containers.server import PortTaken as ContainerPortTaken
 
 
@@ -112,12 +113,12 @@ async def _replay(
         try:
             outcome = await play(recording, target, mode=mode, pace=pace, ignored=ignored)
         except RecordingError as error:
-            typer.echo(f"FAIL  {error}")
+            typer.echo(f"FAIL  {plain(str(error))}")
             alike = False
             continue
         alike = alike and outcome.alike
         for line in outcome_lines(outcome, recordings, mode, ignored):
-            typer.echo(line)
+            typer.echo(plain(line))
     return alike
 
 
@@ -140,7 +141,7 @@ async def _as_container(
             shown += 1
             alike = alike and played.alike
             for line in played_lines(played, mode):
-                typer.echo(line)
+                typer.echo(plain(line))
     return alike
 
 

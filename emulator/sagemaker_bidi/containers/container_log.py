@@ -6,12 +6,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from sagemaker_bidi.shown import plain
+
 TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
 
 
 class ContainerLog:
     """Passes lines on with the endpoint's name before each, and keeps the last of them.
+
+    What would command a terminal is escaped, and colours are dropped.
 
     Args:
         endpoint: whose container it is.
@@ -34,6 +38,7 @@ class ContainerLog:
                 line = await stream.read(min(error.consumed, LONGEST_LINE))
             if not line:
                 return
-            text = line.decode(errors="replace").rstrip("\r\n")
+            # A bar of progress writes over itself: its last state is what a terminal would show.
+            text = plain(line.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2])
             self.tail.append(text)
             self._on_line(f"{self._endpoint} | {text}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import secrets
 from collections.abc import Callable
 from types import TracebackType
@@ -23,6 +22,7 @@ from sagemaker_bidi.containers.image_run import (
     free_port,
 )
 from sagemaker_bidi.endpoints.ping import ping
+from sagemaker_bidi.shown import logger_named
 
 __all__ = ["STOP_SECONDS", "ContainerFailed", "HostedContainer", "ImageRun", "Stopped"]
 
@@ -34,7 +34,7 @@ _FAILED_STOP_SECONDS = 2.0
 _POLL_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
-logger = logging.getLogger("bidi.hosting")
+logger = logger_named("bidi.hosting")
 
 
 def show_line(line: str) -> None:

@@ -18,6 +18,7 @@ from sagemaker_bidi.demo.run import ACCEPT_SECONDS, ENDPOINT, bridge_settings
 from sagemaker_bidi.emulator import Emulator
 from sagemaker_bidi.scenarios import scenario
 from sagemaker_bidi.scenarios.apply import apply
+from sagemaker_bidi.shown import plain
 from sagemaker_bidi.timeline.timeline import Moment, Timeline
 from sagemaker_bidi_bridge.observe import Kind, SessionEnd, SessionLog, Side
 from sagemaker_bidi_bridge.server import BridgeServer
@@ -236,10 +237,12 @@ def show_scenario(console: Console, shown: Shown) -> None:
         )
     for ending in shown.timeline.endings:
         if ending is not None:
-            console.print(f"ended by the {ending.by} ({ending.clause}): {ending.why}", markup=False)
+            console.print(
+                f"ended by the {ending.by} ({ending.clause}): {plain(ending.why)}", markup=False
+            )
     if shown.expected is not None and shown.heard.strip() != shown.expected:
         console.print(f"said:  {shown.expected}", markup=False)
-        console.print(f"heard: {shown.heard.strip() or '(nothing)'}", markup=False)
+        console.print(f"heard: {plain(shown.heard.strip()) or '(nothing)'}", markup=False)
 
 
 def _cell(moment: Moment) -> Text:

@@ -13,8 +13,9 @@ from sagemaker_bidi.contract.health import Answer, Health, Status, Strictness
 from sagemaker_bidi.contract.settings import ContractSettings
 from sagemaker_bidi.endpoints.endpoints import ACCOUNT, Endpoint, Variant
 from sagemaker_bidi.endpoints.ping import ping
+from sagemaker_bidi.shown import logger_named
 
-logger = logging.getLogger("bidi.hosting")
+logger = logger_named("bidi.hosting")
 
 
 class Monitor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import math
 import random
 from collections import Counter
@@ -16,6 +15,7 @@ from sagemaker_bidi.contract.errors import Refusal
 from sagemaker_bidi.contract.outputs import Ending
 from sagemaker_bidi.faults.kinds import Fault, OpeningFault, Removal, Scene, SessionFault
 from sagemaker_bidi.faults.plan import Plan, Rule
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import (
     Attempt,
     Item,
@@ -27,7 +27,7 @@ from sagemaker_bidi.tap import (
     taken_apart,
 )
 
-logger = logging.getLogger("bidi.faults")
+logger = logger_named("bidi.faults")
 
 POINTS: dict[tuple[str, str], Point] = {
     ("container", "sent"): "to-container",

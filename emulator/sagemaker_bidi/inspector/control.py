@@ -32,8 +32,9 @@ from starlette.routing import Route
 from sagemaker_bidi.emulator import Emulator, PortTaken
 from sagemaker_bidi.faults.plan import PlanError, plan_table, read_plan
 from sagemaker_bidi.session.record import SessionRecord
+from sagemaker_bidi.shown import logger_named
 
-logger = logging.getLogger("bidi.control")
+logger = logger_named("bidi.control")
 # Hypercorn says there that it runs, in its own words.
 logger.setLevel(logging.WARNING)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime
-import logging
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -34,9 +33,10 @@ from sagemaker_bidi.recordings.format import (
     carried,
 )
 from sagemaker_bidi.recordings.redaction import hide_secrets, made_with, without_machine
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import Attempt, Passage, Raw, Side, Tap, TappedSession
 
-logger = logging.getLogger("bidi.recorder")
+logger = logger_named("bidi.recorder")
 
 REMEMBERED_FILES = 1000
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -17,8 +16,9 @@ from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
 from sagemaker_bidi.emulator import Emulator, listen
 from sagemaker_bidi.faults.plan import Plan
 from sagemaker_bidi.serving.announce import announce
+from sagemaker_bidi.shown import logger_named
 
-logger = logging.getLogger("bidi.serve")
+logger = logger_named("bidi.serve")
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import subprocess
@@ -13,8 +12,9 @@ from sagemaker_bidi.config import Config
 from sagemaker_bidi.emulator import Emulator, listen
 from sagemaker_bidi.serving.announce import announce
 from sagemaker_bidi.serving.serve import stop_signals
+from sagemaker_bidi.shown import logger_named
 
-logger = logging.getLogger("bidi.workers")
+logger = logger_named("bidi.workers")
 
 
 def run_workers(config: Config, count: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 
 from sagemaker_bidi.clock import Clock
@@ -11,11 +10,12 @@ from sagemaker_bidi.contract.metadata import MetadataOffer, read_offer
 from sagemaker_bidi.contract.opening import REQUEST_ID, Invocation
 from sagemaker_bidi.contract.settings import ContractSettings
 from sagemaker_bidi.endpoints.endpoints import Variant
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.transport.container import ContainerRefused, ContainerSocket, open_container
 from sagemaker_bidi.transport.link import Link
 from sagemaker_bidi.transport.metadata import MetadataStream
 
-logger = logging.getLogger("bidi.session")
+logger = logger_named("bidi.session")
 
 
 @dataclass(frozen=True, slots=True)

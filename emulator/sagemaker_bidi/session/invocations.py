@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -42,10 +41,11 @@ from sagemaker_bidi.session.kept import Kept
 from sagemaker_bidi.session.live import LiveSession
 from sagemaker_bidi.session.open_input import drain
 from sagemaker_bidi.session.record import SessionRecord, log_end
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import Tap
 from sagemaker_bidi.transport.http2.stream import Stream, StreamReset
 
-logger = logging.getLogger("bidi.session")
+logger = logger_named("bidi.session")
 
 REMEMBERED_SESSIONS = 1000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -17,13 +16,14 @@ from sagemaker_bidi.session.account import Account
 from sagemaker_bidi.session.attempt import Invoked
 from sagemaker_bidi.session.border import Border
 from sagemaker_bidi.session.relay import Relay
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import Raw, Tap
 from sagemaker_bidi.transport.container import CLOSE_SECONDS, DATA, Closed
 from sagemaker_bidi.transport.http2.stream import StreamReset
 from sagemaker_bidi.transport.link import Link
 from sagemaker_bidi.transport.metadata import MetadataStream, Usage
 
-logger = logging.getLogger("bidi.session")
+logger = logger_named("bidi.session")
 
 LINGER_SECONDS = 30.0
 WRITE_SECONDS = 1.0

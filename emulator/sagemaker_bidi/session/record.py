@@ -14,8 +14,9 @@ from sagemaker_bidi.contract.session import Session
 from sagemaker_bidi.session.account import Way
 from sagemaker_bidi.session.kept import Parts
 from sagemaker_bidi.session.live import LiveSession
+from sagemaker_bidi.shown import logger_named
 
-logger = logging.getLogger("bidi.session")
+logger = logger_named("bidi.session")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Sequence
 
 from h2.errors import ErrorCodes
@@ -23,13 +22,14 @@ from sagemaker_bidi.contract.session import Session
 from sagemaker_bidi.session.account import Account
 from sagemaker_bidi.session.border import HELD, Border, Crossing
 from sagemaker_bidi.session.lane import Wait
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import Item, Raw
 from sagemaker_bidi.transport.container import DATA
 from sagemaker_bidi.transport.deliveries import TOO_LATE
 from sagemaker_bidi.transport.http2.stream import Stream
 from sagemaker_bidi.transport.link import Link
 
-logger = logging.getLogger("bidi.session")
+logger = logger_named("bidi.session")
 
 NO_TEXT = "was a ModelStreamError frame (E4)"
 

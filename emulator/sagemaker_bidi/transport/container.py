@@ -27,10 +27,11 @@ from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.endings import ABNORMAL, NO_STATUS
 from sagemaker_bidi.contract.errors import StreamError
 from sagemaker_bidi.contract.frames import Frame, Opcode
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.transport.deliveries import UNCOUNTED, Deliveries
 
 # At DEBUG `websockets` logs the payload of each frame: speech and transcripts are never logged.
-_quiet = logging.getLogger("bidi.websocket")
+_quiet = logger_named("bidi.websocket")
 _quiet.setLevel(logging.INFO)
 
 READ_SIZE = 64 * 1024

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.transport.tls import HTTP_1, http1_answer
 
-logger = logging.getLogger("bidi.tls")
+logger = logger_named("bidi.tls")
 
 HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 5.0

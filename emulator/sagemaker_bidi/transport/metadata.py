@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.frames import Frame
 from sagemaker_bidi.contract.metadata import Dropped, MetadataOffer, Metering
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.transport.container import CLOSE_SECONDS, DATA, Closed, ContainerSocket
 
-logger = logging.getLogger("bidi.session")
+logger = logger_named("bidi.session")
 
 LOGGED_DROPS = 10
 

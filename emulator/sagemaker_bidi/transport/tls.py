@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import ssl
 from typing import Any
 
-logger = logging.getLogger("bidi.tls")
+from sagemaker_bidi.shown import logger_named
+
+logger = logger_named("bidi.tls")
 
 PLAIN_TEXT = (
     "this port speaks HTTP/2 over TLS only, and the client did not begin with TLS: "

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -21,6 +20,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
 from sagemaker_bidi.clock import Clock
+from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.transport.http2.incoming import Incoming
 from sagemaker_bidi.transport.http2.protection import Flood, Protection
 from sagemaker_bidi.transport.http2.sender import Sender
@@ -30,10 +30,11 @@ from sagemaker_bidi.transport.http2.state import (
     FrameIgnored,
     ServerState,
     StreamFailed,
+    said,
 )
 from sagemaker_bidi.transport.http2.stream import Stream, StreamReset
 
-logger = logging.getLogger("bidi.http2")
+logger = logger_named("bidi.http2")
 
 CLOSE_SECONDS = 1.0
 TURN = 32  # frames that are taken from one connection before the others have their turn
@@ -137,7 +138,7 @@ class Connection:
             except ProtocolError as error:
                 # h2 has queued the GOAWAY that RFC 9113 5.4.1 asks for.
                 self._sender.flush()
-                self._log_end(f"{type(error).__name__}: {error}")
+                self._log_end(f"{type(error).__name__}: {said(error)}")
                 return
             except Flood as flood:
                 self._end(ErrorCodes.ENHANCE_YOUR_CALM, str(flood))

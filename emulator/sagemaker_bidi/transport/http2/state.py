@@ -7,6 +7,7 @@ the connection with all its streams for a malformed request, as RFC 9113 5.4.1 a
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -44,6 +45,7 @@ UNLIMITED = 2**31 - 1
 FIRST_WINDOW = 65_535  # bytes, RFC 9113 6.9.2
 SWEEP_FROM = 64  # streams
 ENCODER_TABLE = 4096  # bytes, RFC 7541 4.2 and RFC 9113 6.5.2
+_QUOTED = re.compile(r"(?::| present:)? b(['\"]).*", re.DOTALL)
 # h2 would close the open streams at a GOAWAY (RFC 9113 6.8), and the connection at one that comes
 # before the first request.
 _TRANSITIONS = {
@@ -55,6 +57,11 @@ _TRANSITIONS = {
 }
 # At DEBUG it logs each header, signatures and tokens included.
 logging.getLogger("hpack").setLevel(logging.INFO)
+
+
+def said(error: ProtocolError) -> str:
+    """What h2 says is wrong, without the header that it quotes: it may hold a token."""
+    return _QUOTED.sub("", str(error))
 
 
 class CompressionError(ProtocolError):
@@ -216,7 +223,7 @@ class ServerState(h2.connection.H2Connection):
         except ProtocolError as error:
             if not self._concerns_its_stream_only(frame, error):
                 raise
-            return self._fail(frame.stream_id, error.error_code, str(error))
+            return self._fail(frame.stream_id, error.error_code, said(error))
         if frames:
             self._prepare_for_sending(frames)
         return cast(list[h2.events.Event], events)
