@@ -9,7 +9,7 @@ FIND_PYTHON = for python in $(PYTHON) python3.12 python3.13 python3.14 python3 \
 	if $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; \
 	then echo $$python; break; fi; done
 
-.PHONY: demo test unit lint format fuzz bench scenarios engine clean setup
+.PHONY: demo test unit lint format fuzz bench scenarios docs engine clean setup
 
 demo: setup
 	$(BIN)/bidi demo
@@ -42,9 +42,15 @@ fuzz: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# The catalogue through the SDK: what docs/scenarios says of each release, made anew.
+# The catalogue through the SDK: the evidence of its pages, docs/scenarios/facts.json, made anew.
 scenarios: setup
-	$(BIN)/python -m tests.scenarios.pages --write
+	$(BIN)/python -m tests.scenarios.facts
+
+# The site, in build/site. A broken link or anchor, or a page that is not in the navigation, fails.
+docs: setup
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[docs]' --constraint constraints.txt
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "built: build/site/index.html"
 
 # The real vLLM engine for the CPU, in an environment of its own: 430 MB to fetch.
 engine: setup

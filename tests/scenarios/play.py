@@ -24,6 +24,7 @@ from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from sagemaker_bidi_fixtures.vllm.server import StandInVLLM
 from tests.bridge.peers import settings_for
+from tests.scenarios.facts import Facts
 from tests.scenarios.runs import Run, run_of
 from tests.sdk.environments import python_with
 
@@ -34,8 +35,6 @@ LIMIT_SECONDS = 90.0
 END_SECONDS = 1.0
 # What the scenarios that slow the way down add to each round trip, at least.
 ROUND_TRIP = 0.1
-
-type Facts = dict[str, Any]
 
 
 class Observer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,9 @@ SAYS_THE_ANSWER = (
     "The plan gives the service's answer by itself, whatever the client and the container do: it "
     "shows what the answer looks like to the client, not the cause at work."
 )
+# What a scenario lets by first can be chosen in all of them, by one name.
+_AFTER = "rules.0.when.after"
+_AFTER_PARTS = {"meaning": "parts that the client gets first", "sets": [_AFTER]}
 _KEYS = {"group", "title", "clauses", "what", "why", "do", "needs", "time_scale", "parameters"}
 
 
@@ -196,8 +199,7 @@ def read_scenario(table: Mapping[str, Any], name: str) -> Scenario:
         raise ScenarioError(f"scenario {name}: group: one of {', '.join(GROUPS)}")
     tables = {key: table[key] for key in _TABLES if key in table}
     parameters = {
-        key: _parameter(name, key, entry, tables)
-        for key, entry in table.get("parameters", {}).items()
+        key: _parameter(name, key, entry, tables) for key, entry in _parameters(table).items()
     }
     return Scenario(
         name=name,
@@ -223,6 +225,17 @@ def _times(tables: Mapping[str, Any]) -> dict[str, Parameter]:
     )
     meaning = "how many invocations it happens to, until all is well; to all unless given"
     return {"times": Parameter("times", meaning, None, sets)} if sets else {}
+
+
+def _parameters(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of the file; `after_parts` goes without saying where the first rule counts parts."""
+    told: Mapping[str, Any] = table.get("parameters", {})
+    rules: Sequence[Mapping[str, Any]] = table.get("rules", ())
+    when = rules[0].get("when", {}) if rules else {}
+    counts = "after" in when and when.get("point", "to-client") == "to-client"
+    if not counts or any(_AFTER in entry.get("sets", ()) for entry in told.values()):
+        return told
+    return {"after_parts": _AFTER_PARTS, **told}
 
 
 def _parameter(

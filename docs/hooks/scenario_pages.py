@@ -1,47 +1,26 @@
-"""Makes the pages of the catalogue, `docs/scenarios/`, from the scenarios and from what runs show.
-
-`python -m tests.scenarios.pages --write` plays every scenario on the SDK, writes what was seen to
-`facts.json`, and the pages from it. `--pages` writes the pages from the facts that are there.
-"""
+"""The pages of the catalogue, from the scenarios and from what runs of them have shown."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from sagemaker_bidi.contract.ledger import Clause, ledger
 from sagemaker_bidi.scenarios import GROUPS, Scenario, scenarios
 from sagemaker_bidi.scenarios.written import SYNTAX, option
+from tests.scenarios.facts import Facts
 from tests.scenarios.runs import Run, run_of
-
-FOLDER = Path(__file__).parents[2] / "docs" / "scenarios"
-FACTS = FOLDER / "facts.json"
-MADE = "<!-- Made by `make scenarios`; edit the scenario's TOML file. -->"
-
-type Facts = dict[str, Any]
-
-
-def read_facts() -> Facts:
-    """What was seen when the facts were last written."""
-    facts: Facts = json.loads(FACTS.read_text("utf-8"))
-    return facts
 
 
 def pages(facts: Facts) -> dict[str, str]:
     """Each page's text by its file's name."""
     made = {f"{each.name}.md": _page(each, facts) for each in scenarios()}
-    made["README.md"] = _index()
+    made["index.md"] = _index()
     return made
 
 
 def _index() -> str:
     lines = [
-        MADE,
-        "",
         "# The catalogue",
         "",
         "Failures that people meet, by name. `bidi serve --scenario NAME` reproduces one on your "
@@ -63,7 +42,7 @@ def _index() -> str:
 
 
 def _page(scenario: Scenario, facts: Facts) -> str:
-    lines = [MADE, "", f"# {scenario.name}", "", f"**{scenario.title}**", "", scenario.what]
+    lines = [f"# {scenario.name}", "", f"**{scenario.title}**", "", scenario.what]
     if scenario.needs:
         lines += [
             "",
@@ -186,34 +165,3 @@ def _emulators_view(seen: Facts) -> Iterator[str]:
     for metering in seen.get("metering", ()):
         counted = ", ".join(f"{units:g} `{name}`" for name, units in metering.items())
         yield f"Metered: {counted}."
-
-
-def write(facts: Facts) -> None:
-    """Write facts and pages; pages of scenarios that are gone go too."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
-    FACTS.write_text(text + "\n", "utf-8")
-    made = pages(read_facts())
-    for path in FOLDER.glob("*.md"):
-        if path.name not in made:
-            path.unlink()
-    for name, page in made.items():
-        (FOLDER / name).write_text(page, "utf-8")
-
-
-def main() -> None:
-    """Write the pages, with fresh facts or from those that are there."""
-    parser = argparse.ArgumentParser(prog="python -m tests.scenarios.pages", description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--write", action="store_true", help="play everything, then write")
-    what.add_argument("--pages", action="store_true", help="write the pages from facts.json")
-    if parser.parse_args().pages:
-        write(read_facts())
-        return
-    from tests.scenarios.play import play_all
-
-    write(asyncio.run(play_all()))
-
-
-if __name__ == "__main__":
-    main()
