@@ -15,26 +15,16 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.frames import Frame
+from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from sagemaker_bidi_contract.exchange import ExchangeLog
 from sagemaker_bidi_contract.options import BackendAddress, TargetError
 from sagemaker_bidi_contract.verdicts import Disappointed
 from sagemaker_bidi_contract.wire.received import End
 from sagemaker_bidi_contract.wire.stream import DATA, FrameStream
-
-
-class _Server(ServerProtocol):
-    """The Sans-I/O protocol, which can be told to leave pings unanswered."""
-
-    answers_pings = True
-
-    def send_frame(self, frame: Frame) -> None:
-        if frame.opcode is not Opcode.PONG or self.answers_pings:
-            super().send_frame(frame)
+from sagemaker_bidi_fixtures.containers.frames import ServerSide
 
 
 async def echo(stream: FrameStream) -> None:
@@ -168,7 +158,7 @@ class FakeBackend:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        protocol = _Server(max_size=None)
+        protocol = ServerSide(max_size=None)
         stream = FrameStream("backend", protocol, reader, writer, self.log)
         try:
             request = await stream.handshake()
@@ -181,7 +171,7 @@ class FakeBackend:
             await stream.dispose()
             self._tasks.discard(task)
 
-    async def _answer(self, stream: FrameStream, protocol: _Server, request: Request) -> None:
+    async def _answer(self, stream: FrameStream, protocol: ServerSide, request: Request) -> None:
         behaviour = self.behaviour
         upgrade = "upgrade" in request.headers.get("Connection", "").lower()
         status = behaviour.upgrade if upgrade else behaviour.health
@@ -198,14 +188,13 @@ class FakeBackend:
             await asyncio.sleep(behaviour.upgrade_delay)
             await self._accept(stream, protocol, request, behaviour)
 
-    async def _page(self, stream: FrameStream, protocol: _Server, status: int) -> None:
+    async def _page(self, stream: FrameStream, protocol: ServerSide, status: int) -> None:
         self.log.add("backend", "sent", f"HTTP {status}")
-        response = protocol.reject(HTTPStatus(status), "")
-        _send_page(protocol, response)
+        protocol.send_response(protocol.reject(HTTPStatus(status), ""))
         await stream.flush()
 
     async def _accept(
-        self, stream: FrameStream, protocol: _Server, request: Request, behaviour: Behaviour
+        self, stream: FrameStream, protocol: ServerSide, request: Request, behaviour: Behaviour
     ) -> None:
         response = protocol.accept(request)
         protocol.send_response(response)
@@ -221,8 +210,3 @@ class FakeBackend:
         else:
             await self._streams.put(stream)
             await asyncio.Event().wait()
-
-
-def _send_page(protocol: ServerProtocol, response: Response) -> None:
-    protocol.writes.append(response.serialize())
-    protocol.send_eof()

@@ -1,7 +1,4 @@
-"""One WebSocket connection, frame by frame, on the Sans-I/O protocol of `websockets`.
-
-Frames stay as they are: fragments are not joined (RFC 6455, 5.4), text is not decoded.
-"""
+"""One WebSocket connection, frame by frame, as a check uses it."""
 
 from __future__ import annotations
 
@@ -21,13 +18,13 @@ from websockets.protocol import Protocol, State
 from sagemaker_bidi_contract.exchange import ExchangeLog, closing
 from sagemaker_bidi_contract.verdicts import Disappointed
 from sagemaker_bidi_contract.wire.received import End, Message
+from sagemaker_bidi_fixtures.containers.frames import FrameWire
 
 DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
-_CHUNK = 65_536
 _QUEUE = 4_096
 
 
-class FrameStream:
+class FrameStream(FrameWire):
     """An open connection; its reader runs in the background, so that pings are answered.
 
     Args:
@@ -48,51 +45,24 @@ class FrameStream:
         log: ExchangeLog,
         awaiting: Callable[[str], None] = lambda what: None,
     ) -> None:
+        super().__init__(protocol, reader, writer)
         self.who = who
-        self.protocol = protocol
         self.end: End | None = None
         self.pings: list[float] = []
-        self.answers_pings = True
-        self._reader, self._writer = reader, writer
         self._log, self._awaiting = log, awaiting
         self._frames: asyncio.Queue[Frame | End] = asyncio.Queue(_QUEUE)
         self.over = asyncio.Event()
-        self._early: list[Frame] = []
         self._passed: deque[Frame] = deque()
-        self._open = asyncio.Event()
-        self._open.set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to read frames, after the opening handshake."""
         self._task = asyncio.create_task(self._read())
 
-    def hold(self) -> None:
-        """Stop reading, as a peer that is busy does; `release` goes on."""
-        self._open.clear()
-
-    def release(self) -> None:
-        """Read again after `hold`."""
-        self._open.set()
-
     async def handshake(self) -> Request | Response | None:
         """Read the peer's part of the opening handshake; None where TCP ended before it."""
-        while True:
-            events = self.protocol.events_received()
-            for index, event in enumerate(events):
-                if isinstance(event, Request | Response):
-                    # The first frames may have come in the same segment.
-                    self._early = [item for item in events[index:] if isinstance(item, Frame)]
-                    return event
-            data = await self._reader.read(_CHUNK)
-            if data:
-                self.protocol.receive_data(data)
-            elif self._reader.at_eof():
-                with contextlib.suppress(EOFError):
-                    self.protocol.receive_eof()
-                return next(
-                    (e for e in self.protocol.events_received() if isinstance(e, Response)), None
-                )
+        event = await self.next()
+        return None if isinstance(event, Frame) else event
 
     async def send(self, opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> None:
         """Send one frame; after the connection's end this does nothing."""
@@ -224,50 +194,45 @@ class FrameStream:
             self._log.add(self.who, "sent", "TCP reset")
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
+        self.abort()
 
     async def dispose(self) -> None:
         """Give everything back, whatever state the connection is in."""
         # Before anything is waited for: the wait itself may be cancelled.
-        self._writer.transport.abort()
+        self.abort()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _read(self) -> None:
         try:
-            for frame in self._early:
-                await self._take(frame)
-            data = b"open"
-            # On past the Close frame: TCP ends in the order of RFC 6455, 7.1.1, server first.
-            while data:
-                await self._open.wait()
-                data = await self._reader.read(_CHUNK)
-                if data:
-                    self.protocol.receive_data(data)
-                else:
-                    self.protocol.receive_eof()
-                for event in self.protocol.events_received():
-                    if isinstance(event, Frame):
-                        await self._take(event)
-                if self.end is None and (how := self._broken(data)):
+            # The first frames may have come in one segment with the handshake. On past the Close
+            # frame: TCP ends in the order of RFC 6455, 7.1.1, server first.
+            more = True
+            while True:
+                while self.events:
+                    await self._take(self.events.popleft())
+                if self.end is None and (how := self._broken(more)):
                     await self._finish(End(None, "", how))
                 await self.flush()
+                if not more:
+                    break
+                more = await self.read()
             self._writer.close()
         except ConnectionError as error:
             if self.end is None:
                 how = "reset" if isinstance(error, ConnectionResetError) else str(error)
                 await self._finish(End(None, "", f"TCP ended without a Close frame (1006): {how}"))
 
-    def _broken(self, data: bytes) -> str:
+    def _broken(self, more: bool) -> str:
         """How the connection has ended without a Close frame; empty where it has not."""
         wrong = self.protocol.parser_exc
         if wrong is not None and not isinstance(wrong, EOFError):
             return f"a frame that breaks RFC 6455: {wrong}"
-        return "" if data else "TCP ended without a Close frame (1006)"
+        return "" if more else "TCP ended without a Close frame (1006)"
 
-    async def _take(self, frame: Frame) -> None:
-        if self.end is not None:
+    async def _take(self, frame: Frame | Request | Response) -> None:
+        if self.end is not None or not isinstance(frame, Frame):
             return
         if frame.opcode is not Opcode.CLOSE:
             self._log.frame(self.who, "received", frame)
@@ -291,9 +256,4 @@ class FrameStream:
     async def flush(self) -> None:
         """Write what the protocol has to say; a peer that is gone is seen by the reader."""
         with contextlib.suppress(ConnectionError):
-            for data in self.protocol.data_to_send():
-                if data:
-                    self._writer.write(data)
-                elif self._writer.can_write_eof():
-                    self._writer.write_eof()
-            await self._writer.drain()
+            await super().flush()
