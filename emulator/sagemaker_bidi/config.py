@@ -93,14 +93,12 @@ class EndpointConfig(_Table):
             raise ConfigError(f"{where}: give either url or variants")
         if self.url is not None:
             return Endpoint(name, (Variant(DEFAULT_VARIANT, self.url),))
-        names = [variant.name for variant in self.variants]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"{where}.variants: two variants share a name: {', '.join(names)}")
-        if not any(variant.weight for variant in self.variants):
-            raise ConfigError(f"{where}.variants: every weight is 0, so no variant can be chosen")
-        return Endpoint(
-            name, tuple(Variant(v.name, v.url, v.weight, v.container) for v in self.variants)
-        )
+        try:
+            return Endpoint(
+                name, tuple(Variant(v.name, v.url, v.weight, v.container) for v in self.variants)
+            )
+        except ValueError as error:
+            raise ConfigError(f"{where}.variants: {error}") from error
 
 
 class CredentialsConfig(_Table):

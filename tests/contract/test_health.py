@@ -185,3 +185,33 @@ def test_whatever_is_answered_the_status_changes_only_as_the_contract_allows(
         deadline = health.deadline()
         assert (deadline is None) == (health.status is Status.FAILED)
         assert deadline is None or deadline > now
+
+
+@pytest.mark.parametrize(
+    ("answers", "clause", "said"),
+    [
+        ([], "O5", "the endpoint is Creating: GET http://h/ping has not been asked yet (K4)"),
+        ([BUSY], "O5", "the endpoint is Failed: GET http://h/ping answered 503 (K4); a failed"),
+        ([OK, BUSY], "O4", "the endpoint is Unhealthy: GET http://h/ping answered 503 (K4)"),
+    ],
+)
+def test_an_invocation_is_refused_by_what_its_container_is(
+    answers: list[Answer], clause: str, said: str
+) -> None:
+    health = Health(START, startup=1.0, failures=1)
+    for answer in answers:
+        health.receive_answer(answer, START + 2)
+    refusal = health.refusal("e", "123456789012", "primary", "http://h/ping")
+
+    assert refusal is not None
+    assert refusal.clause == clause
+    assert refusal.reason.startswith(said)
+
+
+def test_a_container_in_service_takes_invocations() -> None:
+    assert in_service(1).refusal("e", "123456789012", "primary", "http://h/ping") is None
+
+
+@pytest.mark.parametrize(("answer", "too_kind"), [(OK, False), (ABSENT, True), (BUSY, False)])
+def test_lenient_knows_what_sagemaker_would_not_take(answer: Answer, too_kind: bool) -> None:
+    assert Health(START, strictness="lenient").too_kind(answer) is too_kind

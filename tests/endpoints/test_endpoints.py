@@ -1,8 +1,6 @@
-"""Endpoints share their traffic by weight; container addresses are checked (O2, O8)."""
+"""Endpoints are found by name, container addresses are checked (O2, O5)."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import pytest
 
@@ -16,52 +14,13 @@ from sagemaker_bidi.endpoints.endpoints import (
 )
 
 
-def endpoint(**weights: float) -> Endpoint:
-    return Endpoint("e", tuple(Variant(n, "ws://h:1", weight) for n, weight in weights.items()))
-
-
 @pytest.mark.clause("O8")
-@pytest.mark.parametrize(
-    ("weights", "rounds", "expected"),
-    [
-        ({"a": 1.0}, 5, {"a": 5}),
-        ({"a": 9.0, "b": 1.0}, 100, {"a": 90, "b": 10}),
-        ({"a": 1.0, "b": 1.0, "c": 2.0}, 40, {"a": 10, "b": 10, "c": 20}),
-        ({"a": 0.7, "b": 0.3}, 1000, {"a": 700, "b": 300}),
-        ({"a": 0.0, "b": 1.0}, 50, {"b": 50}),
-    ],
-)
-def test_traffic_is_shared_exactly_by_weight(
-    weights: dict[str, float], rounds: int, expected: dict[str, int]
-) -> None:
-    shared = endpoint(**weights)
+def test_an_endpoint_gives_the_variant_that_its_traffic_chooses() -> None:
+    blue, green = Variant("blue", "ws://h:1", 0.0), Variant("green", "ws://h:2")
+    endpoint = Endpoint("e", (blue, green))
 
-    assert Counter(shared.choose(None).name for _ in range(rounds)) == expected
-
-
-@pytest.mark.clause("O8")
-def test_the_shares_are_spread_and_not_sent_in_blocks() -> None:
-    shared = endpoint(a=3.0, b=1.0)
-
-    assert [shared.choose(None).name for _ in range(8)].index("b") < 4
-    assert [shared.choose(None).name for _ in range(8)].count("b") == 2
-
-
-@pytest.mark.clause("O8")
-def test_a_target_variant_overrides_the_weights_and_leaves_them_as_they_are() -> None:
-    shared = endpoint(a=1.0, b=0.0)
-
-    assert shared.choose("b").name == "b"
-    assert shared.choose(None).name == "a"
-
-
-@pytest.mark.clause("O8")
-def test_an_unknown_target_variant_is_refused() -> None:
-    with pytest.raises(Refused) as caught:
-        endpoint(a=1.0).choose("c")
-
-    assert caught.value.refusal.status == 400
-    assert caught.value.refusal.type == "ValidationError"
+    assert endpoint.choose(None) is green
+    assert endpoint.choose("blue") is blue
 
 
 @pytest.mark.clause("O5")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from sagemaker_bidi.contract.errors import Refusal, model_error, no_such_endpoint
+
 type Strictness = Literal["strict", "lenient", "off"]
 
 
@@ -73,6 +75,29 @@ class Health:
         if answer.status is None:
             return False
         return answer.status == 200 if self._strict else answer.status < 500
+
+    def too_kind(self, answer: Answer) -> bool:
+        """Whether an answer passes that would never bring a container into service at SageMaker."""
+        return self.passes(answer) and answer.status != 200
+
+    def refusal(self, endpoint: str, account: str, container: str, asked: str) -> Refusal | None:
+        """With what an invocation is refused at present; None where it is taken.
+
+        Args:
+            endpoint, account: as the client is told them (O5).
+            container: its name in the variant (O4).
+            asked: the URL of its `/ping`, for the developer.
+        """
+        latest = self.latest.what if self.latest else "has not been asked yet"
+        why = f"the endpoint is {self.status}: GET {asked} {latest} (K4)"
+        match self.status:
+            case Status.IN_SERVICE:
+                return None
+            case Status.UNHEALTHY:
+                return model_error(container, why)
+            case Status.FAILED:
+                why += "; a failed endpoint stays so: start the container, then the emulator again"
+        return no_such_endpoint(endpoint, account, why)
 
     def receive_answer(self, answer: Answer, now: float) -> Status | None:
         """Take an answer into account; once the endpoint has failed, none counts any more.

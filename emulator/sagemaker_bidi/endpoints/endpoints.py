@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from sagemaker_bidi.contract.errors import Refused, no_such_endpoint, no_such_variant
+from sagemaker_bidi.contract.errors import Refused, no_such_endpoint
 from sagemaker_bidi.contract.opening import ENDPOINT_NAME
+from sagemaker_bidi.contract.traffic import Traffic
 
 ACCOUNT = "123456789012"
 DEFAULT_VARIANT = "AllTraffic"
@@ -40,33 +41,28 @@ class Variant:
 
 @dataclass(slots=True)
 class Endpoint:
-    """An endpoint and its variants; traffic is shared by weight (O8).
+    """An endpoint and its variants.
 
-    Shares are exact, not drawn by chance: of ten invocations a variant with a tenth of the weight
-    gets one (smooth weighted round robin).
+    Raises:
+        ValueError: no variant can be chosen, or two share a name (O8).
     """
 
     name: str
     variants: tuple[Variant, ...]
-    _credit: dict[str, float] = field(default_factory=dict)
+    _traffic: Traffic = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shares = [(variant.name, variant.weight) for variant in self.variants]
+        self._traffic = Traffic(self.name, shares)
 
     def choose(self, target: str | None) -> Variant:
         """The variant for an invocation.
 
         Raises:
-            Refused: `target` names none of the variants.
+            Refused: `target` names none of the variants (O8).
         """
-        if target is not None:
-            for variant in self.variants:
-                if variant.name == target:
-                    return variant
-            raise Refused(no_such_variant(self.name, target))
-        total = sum(variant.weight for variant in self.variants)
-        for variant in self.variants:
-            self._credit[variant.name] = self._credit.get(variant.name, 0.0) + variant.weight
-        chosen = max(self.variants, key=lambda variant: self._credit[variant.name])
-        self._credit[chosen.name] -= total
-        return chosen
+        name = self._traffic.choose(target)
+        return next(variant for variant in self.variants if variant.name == name)
 
 
 class Endpoints:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from sagemaker_bidi.clock import Clock
-from sagemaker_bidi.contract.errors import Refused, model_error, no_such_endpoint
+from sagemaker_bidi.contract.errors import Refused
 from sagemaker_bidi.contract.health import Answer, Health, Status, Strictness
 from sagemaker_bidi.contract.settings import ContractSettings
 from sagemaker_bidi.endpoints.endpoints import ACCOUNT, Endpoint, Variant
@@ -86,15 +86,9 @@ class Monitor:
         watched = self._watched.get((endpoint, variant.name))
         if watched is None:
             return
-        health = watched[1]
-        latest = health.latest.what if health.latest else "has not been asked yet"
-        why = f"the endpoint is {health.status}: GET {_ping_url(variant)} {latest} (K4)"
-        if health.status is Status.FAILED:
-            why += "; a failed endpoint stays so: start the container, then the emulator again"
-        if health.status in (Status.CREATING, Status.FAILED):
-            raise Refused(no_such_endpoint(endpoint, ACCOUNT, why))
-        if health.status is Status.UNHEALTHY:
-            raise Refused(model_error(variant.container, why))
+        refusal = watched[1].refusal(endpoint, ACCOUNT, variant.container, _ping_url(variant))
+        if refusal is not None:
+            raise Refused(refusal)
 
     async def asked(self, endpoint: str, variant: str) -> None:
         """Wait until a container has been asked once, if any asks it."""
@@ -146,7 +140,7 @@ class Monitor:
             logger.log(
                 level, "%s: %s: GET %s %s (K4)", label, changed, _ping_url(variant), answer.what
             )
-        if changed is Status.IN_SERVICE and answer.status != 200:
+        if changed is Status.IN_SERVICE and health.too_kind(answer):
             logger.warning(
                 "%s: /ping %s, not 200: SageMaker would never bring this container into service "
                 "(K4); it is taken all the same, as health is lenient",
