@@ -43,6 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given not in ([], ["serve"]):
         print(f"supervise: expected `serve` or nothing, received {given}", file=sys.stderr)
         return _WRONG_SETTING
+    if not hasattr(signal, "sigtimedwait"):
+        print(
+            "supervise: runs in the image, on Linux: this system cannot wait for a signal and a "
+            "time at once. The bridge alone runs here: python -m sagemaker_bidi_bridge",
+            file=sys.stderr,
+        )
+        return _CANNOT_RUN
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -35,3 +36,32 @@ def test_an_unknown_command_is_a_mistake_of_the_command_line() -> None:
 
     assert result.exit_code == 2
     assert "transcribe" in result.output
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+
+    assert (result.exit_code, result.output) == (0, f"sagemaker-bidi {version('sagemaker-bidi')}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("bidi scen", {"scenario", "scenarios"}), ("bidi trust --reg", {"--region"})],
+)
+def test_a_shell_completes_commands_and_the_options_of_a_command_not_yet_imported(
+    words: str, offered: set[str]
+) -> None:
+    line = {
+        "_BIDI_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    result = CliRunner().invoke(app, [], prog_name="bidi", env=line)
+
+    assert set(result.output.split()) == offered
+
+
+def test_completion_can_be_installed() -> None:
+    page = CliRunner().invoke(app, ["--help"]).output
+
+    assert "--install-completion" in page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from sagemaker_bidi.commands.group import Commands
@@ -10,13 +12,25 @@ app = typer.Typer(
     cls=Commands,
     help="Amazon SageMaker AI's bidirectional streaming on this machine.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"sagemaker-bidi {version('sagemaker-bidi')}")
+        raise typer.Exit
+
+
 @app.callback()
-def bidi() -> None:
+def bidi(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """Amazon SageMaker AI's bidirectional streaming on this machine."""
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 
 from sagemaker_bidi.config import Config
 from sagemaker_bidi.emulator import Emulator, listen
@@ -34,10 +36,8 @@ def run_workers(config: Config, count: int) -> int:
     # Blocked here, they stay blocked in the workers, which take their orders through the pipe.
     heard = stop_signals()
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)
-    workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, pass_fds=[listener.fileno()])
-        for _ in range(count)
-    ]
+    started = [_start(command, listener.fileno()) for _ in range(count)]
+    workers = [worker for worker, _ in started]
     told = False
 
     def tell_all(number: int, frame: object = None) -> None:
@@ -53,20 +53,39 @@ def run_workers(config: Config, count: int) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
     announce(Emulator(config=config, listener=listener), config)
     listener.close()
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    ended = _first_to_end(started)
     # One that ends as it was told takes nothing from the grace of the others.
-    if not told:
-        for worker in workers:
-            if worker.poll() is not None:
-                logger.error("%s before its time: stopping the others", _end(worker))
+    early = [] if told else ended
+    for worker in early:
+        worker.wait()
+        logger.error("%s before its time: stopping the others", _end(worker))
+    if early:
         tell_all(signal.SIGTERM)
     failed = 0
     for worker in workers:
-        known = worker.returncode is not None
-        if worker.wait() and not known:
+        if worker.wait() and worker not in early:
             logger.error("%s", _end(worker))
         failed = failed or worker.returncode
     return failed if failed >= 0 else 128 - failed
+
+
+def _start(command: list[str], listener: int) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a worker; with the end of a pipe whose other end is open for as long as it lives."""
+    life, held = os.pipe()
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, pass_fds=[listener, held])
+    os.close(held)
+    return worker, life
+
+
+def _first_to_end(
+    started: Iterable[tuple[subprocess.Popen[bytes], int]],
+) -> list[subprocess.Popen[bytes]]:
+    """Wait until a worker has ended, by its pipe: macOS has no `waitid` before Python 3.13."""
+    with selectors.DefaultSelector() as lives:
+        for worker, life in started:
+            lives.register(life, selectors.EVENT_READ, worker)
+        # A signal's handler may run meanwhile; the wait goes on by itself (PEP 475).
+        return [key.data for key, _ in lives.select()]
 
 
 def _end(worker: subprocess.Popen[bytes]) -> str:
