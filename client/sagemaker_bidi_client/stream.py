@@ -17,7 +17,7 @@ from aws_sdk_sagemaker_runtime_http2.models import (
 from sagemaker_bidi_client.errors import ConnectionFailed, StreamBroken, StreamEnded, StreamError
 from sagemaker_bidi_client.history import History
 from sagemaker_bidi_client.sdk import Refusal, Transport
-from sagemaker_bidi_client.tls import diagnose, trust_in_use
+from sagemaker_bidi_client.tls import diagnose
 from sagemaker_bidi_client.translate import opening_error, streaming_error
 
 _BUFFERED_PARTS = 256
@@ -239,13 +239,12 @@ class Stream:
         if opening.done() or self._transport.connected:
             return None
         ca = self._transport.ca
-        if (reason := await diagnose(self._url, ca)) is None:
+        if (diagnosis := await diagnose(self._url, ca)) is None:
             return None
         self.history.mark("no TLS")
         return ConnectionFailed(
-            f"no TLS with {self._url}: {reason}",
-            advice=f"{trust_in_use(ca)}. For an emulator, trust its CA: "
-            f'eval "$(bidi trust)" sets SSL_CERT_FILE (the SDK ignores AWS_CA_BUNDLE)',
+            f"no TLS with {self._url}: {diagnosis.reason}",
+            advice=diagnosis.advice,
             seen=str(self.history),
         )
 

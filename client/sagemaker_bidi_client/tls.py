@@ -6,13 +6,26 @@ import asyncio
 import contextlib
 import os
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _PATIENCE = 5.0
 
 
-async def diagnose(url: str, ca: Path | None) -> str | None:
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+_WRONG_NAME = (62, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong with a TLS connection, and what to do about it."""
+
+    reason: str
+    advice: str
+
+
+async def diagnose(url: str, ca: Path | None) -> Diagnosis | None:
     """Try the TLS handshake with Python's own TLS and tell what is wrong; None if nothing is.
 
     The SDK's TLS library punishes each failed handshake with a random wait of 10 to 30 s before it
@@ -29,9 +42,23 @@ async def diagnose(url: str, ca: Path | None) -> str | None:
         async with asyncio.timeout(_PATIENCE):
             _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate isn't accepted ({error.verify_message})"
+        if error.verify_code in _WRONG_NAME:
+            return Diagnosis(
+                f"its certificate is for other names than {host!r} ({error.verify_message})",
+                "the certificate is trusted, and the name in the URL is not in it: use a name that "
+                f"is; for an emulator, start it with `bidi serve --name {host}`",
+            )
+        return Diagnosis(
+            f"its certificate isn't accepted ({error.verify_message})",
+            f"{trust_in_use(ca)}. For an emulator, trust its CA: "
+            f'eval "$(bidi trust --port {port})" sets SSL_CERT_FILE (the SDK ignores '
+            "AWS_CA_BUNDLE)",
+        )
     except ssl.SSLError as error:
-        return f"it doesn't speak TLS as the SDK does ({error.reason or error})"
+        return Diagnosis(
+            f"it doesn't speak TLS as the SDK does ({error.reason or error})",
+            "is the port right? `bidi serve` prints its address; SageMaker's is 8443",
+        )
     except (OSError, TimeoutError):
         return None
     writer.close()

@@ -31,7 +31,7 @@ from sagemaker_bidi.tap import Tap
 from sagemaker_bidi.transport.http1 import refuse_http1
 from sagemaker_bidi.transport.http2.connection import Connection
 from sagemaker_bidi.transport.http2.incoming import READ_SIZE
-from sagemaker_bidi.transport.identity import load_identity
+from sagemaker_bidi.transport.identity import load_identity, sagemaker_hosts
 from sagemaker_bidi.transport.server import StreamServerConfig, serve
 
 logger = logger_named("bidi.http2")
@@ -254,7 +254,7 @@ class Emulator:
         self._stop_asked, self._hurry = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
         tls = self._identity.server_context(
-            self.config.names,
+            [*self.config.names, *sagemaker_hosts(self.region)],
             protocol="http/1.1" if self.config.entrance == "http1" else "h2",
             trusted=self.config.entrance != "untrusted",
         )

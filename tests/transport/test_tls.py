@@ -7,10 +7,13 @@ import gc
 import json
 import socket
 import ssl
+from pathlib import Path
 
+import certifi
 import pytest
 
 from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi_client.tls import diagnose
 from tests.transport.lean_client import LIMIT_SECONDS, LeanClient
 
 
@@ -176,3 +179,50 @@ async def test_the_certificate_is_not_valid_for_other_names(emulator: Emulator) 
         await asyncio.open_connection(
             *address(emulator), ssl=context, server_hostname="example.com"
         )
+
+
+async def test_a_client_that_asks_for_another_name_is_told_apart_from_one_that_trusts_nobody(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.create_default_context(cafile=str(emulator.ca))
+
+    def connect() -> None:
+        with socket.create_connection(address(emulator)) as plain, plain.dup() as wrapped:
+            context.wrap_socket(wrapped, server_hostname="models.internal")
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await asyncio.to_thread(connect)
+    async with LeanClient(emulator.url, emulator.ca) as client:
+        await client.ping()
+
+    assert "start it with bidi serve --name models.internal" in caplog.text
+    assert "models.internal" not in "".join(
+        line for line in caplog.text.splitlines() if "does not trust" in line
+    )
+
+
+async def test_the_sdk_client_says_which_of_the_two_it_is() -> None:
+    async with Emulator(config=Config(port=0, host="0.0.0.0")) as emulator:
+        other = emulator.url.replace("127.0.0.1", "127.0.0.2")
+        wrong_name = await diagnose(other, emulator.ca)
+        untrusted = await diagnose(emulator.url, Path(certifi.where()))
+
+    assert wrong_name is not None
+    assert "for other names than '127.0.0.2'" in wrong_name.reason
+    assert "bidi serve --name 127.0.0.2" in wrong_name.advice
+    assert untrusted is not None
+    assert "isn't accepted" in untrusted.reason
+    assert f"bidi trust --port {emulator.url.rpartition(':')[2]}" in untrusted.advice
+
+
+async def test_a_name_that_is_added_is_in_the_certificate() -> None:
+    config = Config(port=0, host="0.0.0.0", names=("127.0.0.2",), region="xx-new-7")
+    async with Emulator(config=config) as emulator:
+        assert await diagnose(emulator.url.replace("127.0.0.1", "127.0.0.2"), emulator.ca) is None
+        context = ssl.create_default_context(cafile=str(emulator.ca))
+        _, writer = await asyncio.open_connection(
+            *address(emulator),
+            ssl=context,
+            server_hostname="runtime.sagemaker.xx-new-7.amazonaws.com",
+        )
+        writer.close()

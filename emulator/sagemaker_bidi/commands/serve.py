@@ -40,6 +40,15 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", help=f"Port to listen on; {DEFAULT_PORT} unless given.")
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="HOST",
+            help="A further host name or address for the certificate, such as a Compose service's; "
+            "may be given again.",
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
     region: Annotated[
         str | None, typer.Option("--region", help="The only region that signatures may name.")
@@ -118,6 +127,7 @@ def serve(
                 for key, value in {
                     "host": host,
                     "port": port,
+                    "names": name,
                     "region": region,
                     "unknown_keys": unknown_keys,
                     "time_scale": time_scale,

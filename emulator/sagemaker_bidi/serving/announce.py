@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -11,8 +10,8 @@ from typing import TextIO
 from sagemaker_bidi.config import Config
 from sagemaker_bidi.contract.settings import assumptions
 from sagemaker_bidi.emulator import Emulator
-from sagemaker_bidi.environment import Environment
 from sagemaker_bidi.faults.plan import Plan
+from sagemaker_bidi.serving.shells import Format, rendered
 
 
 def announce(
@@ -38,15 +37,8 @@ def announce(
     for name, value, choice in assumptions(config.contract_settings()):
         _say(f"  {choice.clause} {choice.provenance}: {choice.says}: {name} = {value}")
     _say('set this for a client, or run eval "$(bidi trust)":')
-    print_environment(emulator.environment())
+    print(rendered(emulator.environment(), Format.SH))
     sys.stdout.flush()
-
-
-def print_environment(environment: Environment) -> None:
-    """Print an environment as a shell takes it."""
-    print(f"unset {' '.join(environment.cleared)}")
-    for name, value in environment.variables.items():
-        print(f"export {name}={shlex.quote(value)}")
 
 
 def _say(text: str) -> None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 REGIONS = (
     "af-south-1",
     "ap-east-1",
+    "ap-east-2",
     "ap-northeast-1",
     "ap-northeast-2",
     "ap-northeast-3",
@@ -31,7 +32,12 @@ REGIONS = (
     "ap-southeast-2",
     "ap-southeast-3",
     "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
     "ca-central-1",
+    "cn-north-1",
+    "cn-northwest-1",
     "ca-west-1",
     "eu-central-1",
     "eu-central-2",
@@ -44,6 +50,7 @@ REGIONS = (
     "il-central-1",
     "me-central-1",
     "me-south-1",
+    "mx-central-1",
     "sa-east-1",
     "us-east-1",
     "us-east-2",
@@ -53,6 +60,12 @@ REGIONS = (
     "us-west-2",
 )
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
+
+
+def sagemaker_hosts(region: str) -> list[str]:
+    """The host names of SageMaker's runtime in a region (W1)."""
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return [f"{host}.sagemaker.{region}.{suffix}" for host in ("runtime", "runtime-fips")]
 
 
 def state_folder() -> Path:
@@ -93,16 +106,14 @@ class Identity:
         context.options |= ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols([protocol])
         authority = self._authority if trusted else trustme.CA()
+        context.names = frozenset(_names(names))
+        context.note_names()
         authority.issue_cert(*_names(names)).configure_cert(context)
         return context
 
 
 def _names(extra: Iterable[str]) -> list[str]:
-    hosts = [
-        f"{host}.sagemaker.{region}.amazonaws.com"
-        for region in REGIONS
-        for host in ("runtime", "runtime-fips")
-    ]
+    hosts = [host for region in REGIONS for host in sagemaker_hosts(region)]
     return list(dict.fromkeys([*LOCAL_NAMES, *extra, *hosts]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from typing import Any
 
@@ -47,6 +48,7 @@ class _Handshake(ssl.SSLObject):
     """A server's handshake whose failure is explained instead of silently dropped."""
 
     outgoing: ssl.MemoryBIO
+    asked: str | None = None
     _answered = False
     _shown_certificate = False
 
@@ -67,7 +69,7 @@ class _Handshake(ssl.SSLObject):
                 self.outgoing.write(http1_answer(PLAIN_TEXT))
                 raise ssl.SSLWantReadError from error
             if not self._answered:
-                why = _REASONS.get(reason, reason.lower().replace("_", " ") or str(error))
+                why = self._told(reason) or reason.lower().replace("_", " ") or str(error)
                 logger.warning("a TLS handshake failed: %s", why)
             raise
 
@@ -77,8 +79,21 @@ class _Handshake(ssl.SSLObject):
         if self._shown_certificate:
             logger.warning(
                 "a client went no further than the emulator's certificate; most often, %s",
-                _UNTRUSTED,
+                self._told("TLSV1_ALERT_UNKNOWN_CA"),
             )
+
+    def _told(self, reason: str) -> str | None:
+        """What an alert means; of a certificate that does not bear the name that is asked for."""
+        told = _REASONS.get(reason)
+        names = self.context.names if isinstance(self.context, ServerContext) else frozenset()
+        if told is not _UNTRUSTED or self.asked is None or self.asked in names:
+            return told
+        # Whatever it writes into its log comes from outside.
+        shown = self.asked if re.fullmatch(r"[\w.-]{1,253}", self.asked) else "of another form"
+        return (
+            f"the client asks for the host {shown}, which is not in the emulator's certificate: "
+            f"start it with bidi serve --name {shown}"
+        )
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         try:
@@ -88,7 +103,7 @@ class _Handshake(ssl.SSLObject):
         except ssl.SSLError as error:
             # With TLS 1.3 a client judges the certificate after our side of the handshake.
             if error.reason in _REASONS:
-                logger.warning("a TLS connection failed: %s", _REASONS[error.reason])
+                logger.warning("a TLS connection failed: %s", self._told(error.reason))
             raise
 
 
@@ -96,6 +111,11 @@ class ServerContext(ssl.SSLContext):
     """A server's context whose handshakes explain themselves."""
 
     sslobject_class = _Handshake
+    names: frozenset[str] = frozenset()
+
+    def note_names(self) -> None:
+        """Have each handshake know the name that its client asks for (RFC 6066 3)."""
+        self.sni_callback = _note
 
     def wrap_bio(
         self,
@@ -109,3 +129,8 @@ class ServerContext(ssl.SSLContext):
         assert isinstance(wrapped, _Handshake)
         wrapped.outgoing = outgoing
         return wrapped
+
+
+def _note(handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+    if isinstance(handshake, _Handshake):
+        handshake.asked = name
