@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from sagemaker_bidi.endpoints.endpoints import without_user
+from sagemaker_bidi.endpoints.addresses import without_user
 
 type ModelProtocol = Literal["vllm-realtime", "none"]
 type Behind = Literal["echo", "obeying", "never-pong", "closing", "refusing", "unknown"]

@@ -14,14 +14,8 @@ from pydantic_core import ErrorDetails
 
 from sagemaker_bidi.contract.settings import ContractSettings
 from sagemaker_bidi.contract.sigv4.credentials import Credentials
-from sagemaker_bidi.endpoints.endpoints import (
-    DEFAULT_VARIANT,
-    Endpoint,
-    Variant,
-    container_url,
-    endpoint_name,
-    without_user,
-)
+from sagemaker_bidi.endpoints.addresses import Address, Name, without_user
+from sagemaker_bidi.endpoints.endpoints import DEFAULT_VARIANT, Endpoint, Variant
 from sagemaker_bidi.recordings.format import Header, Provenance
 from sagemaker_bidi.transport.http2.settings import Http2Settings
 
@@ -54,14 +48,20 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
-Name = Annotated[str, AfterValidator(endpoint_name)]
-Address = Annotated[str, AfterValidator(container_url)]
 # Sockets would take an empty host for every interface.
 Host = Annotated[
     str, _filled("write 127.0.0.1 for this machine alone, or 0.0.0.0 for every interface")
 ]
 Region = Annotated[str, _filled("name one, such as us-east-1, or leave it out to take any")]
-Key = Annotated[str, _filled("no client signs with that")]
+
+
+def _signs(credentials: Credentials) -> Credentials:
+    """Refuses a key pair with which nobody can sign."""
+    for field in ("access_key_id", "secret_access_key", "session_token"):
+        value = getattr(credentials, field)
+        if value is not None and not value.strip():
+            raise ValueError(f"{field} is empty; no client signs with that")
+    return credentials
 
 
 class _Settings(_Table):
@@ -71,20 +71,11 @@ class _Settings(_Table):
     http2: Http2Settings = Http2Settings()
 
 
-class VariantConfig(_Table):
-    """`[[endpoints.NAME.variants]]`."""
-
-    name: Name
-    url: Address
-    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    container: str = "primary"
-
-
 class EndpointConfig(_Table):
     """`[endpoints.NAME]`: either `url`, or `variants`."""
 
     url: Address | None = None
-    variants: tuple[VariantConfig, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     def endpoint(self, name: str) -> Endpoint:
         """The endpoint that this table describes."""
@@ -94,31 +85,9 @@ class EndpointConfig(_Table):
         if self.url is not None:
             return Endpoint(name, (Variant(DEFAULT_VARIANT, self.url),))
         try:
-            return Endpoint(
-                name, tuple(Variant(v.name, v.url, v.weight, v.container) for v in self.variants)
-            )
+            return Endpoint(name, self.variants)
         except ValueError as error:
             raise ConfigError(f"{where}.variants: {error}") from error
-
-
-class CredentialsConfig(_Table):
-    """`[[credentials]]`: a key pair that the emulator knows, beside its test pair."""
-
-    access_key_id: Key
-    secret_access_key: Key
-    session_token: Key | None = None
-    expires_at: float | None = None
-    may_invoke: bool = True
-
-    def credentials(self) -> Credentials:
-        """The credentials that this table describes."""
-        return Credentials(
-            self.access_key_id,
-            self.secret_access_key,
-            session_token=self.session_token,
-            expires_at=self.expires_at,
-            may_invoke=self.may_invoke,
-        )
 
 
 class RecordConfig(_Table):
@@ -185,7 +154,7 @@ class Config(_Table):
     names: tuple[str, ...] = ()
     entrance: Literal["open", "untrusted", "http1", "mute"] = "open"
     endpoints: Mapping[Name, EndpointConfig] = Field(default_factory=dict)
-    credentials: tuple[CredentialsConfig, ...] = ()
+    credentials: tuple[Annotated[Credentials, AfterValidator(_signs)], ...] = ()
     record: RecordConfig | None = None
     scenarios: tuple[str, ...] = ()
     contract: Mapping[str, Any] = Field(default_factory=dict)
@@ -210,8 +179,16 @@ class Config(_Table):
             raise ConfigError(
                 f"credentials: two have the access key id {twice[0]}; each has its own"
             )
-        known = [TEST_KEY, *(table.credentials() for table in self.credentials)]
+        known = [TEST_KEY, *self.credentials]
         return {credentials.access_key_id: credentials for credentials in known}
+
+    def over(self, changes: Mapping[str, Any]) -> Config:
+        """This configuration with changes on top: tables are joined, all else is replaced.
+
+        Raises:
+            ConfigError: a value does not fit.
+        """
+        return load_config(overrides=merged(self.model_dump(exclude_defaults=True), changes))
 
     def endpoint_list(self) -> list[Endpoint]:
         """The endpoints of the configuration."""
@@ -234,6 +211,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
             value = merged(below, value)
         result[key] = value
     return result
+
+
+def endpoint_tables(urls: Mapping[str, str]) -> dict[str, Any]:
+    """The table `endpoints` for containers by endpoint, each in the place of what is there."""
+    return {name: {"url": url, "variants": ()} for name, url in urls.items()}
 
 
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:

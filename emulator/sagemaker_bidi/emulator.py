@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sagemaker_bidi.clock import Clock, RealClock, ScaledClock
-from sagemaker_bidi.config import Config, load_config
+from sagemaker_bidi.config import Config, endpoint_tables
 from sagemaker_bidi.contract.health import Status
 from sagemaker_bidi.endpoints.endpoints import Endpoints
 from sagemaker_bidi.endpoints.monitor import Monitor
@@ -82,12 +82,10 @@ class Emulator:
         state: Path | None = None,
         keep_bytes: int = KEEP_BYTES,
     ) -> None:
-        given: dict[str, Any] = config.model_dump(exclude_defaults=True) if config else {}
+        changes: dict[str, Any] = {"endpoints": endpoint_tables(endpoints or {})}
         if config is None or port:
-            given["port"] = port
-        added = {name: {"url": url} for name, url in (endpoints or {}).items()}
-        given["endpoints"] = {**given.get("endpoints", {}), **added}
-        self.config = load_config(overrides=given)
+            changes["port"] = port
+        self.config = (config or Config()).over(changes)
         if clock is None:
             scale = self.config.time_scale
             clock = RealClock() if scale == 1 else ScaledClock(scale)

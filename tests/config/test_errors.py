@@ -70,13 +70,13 @@ from tests.config.loading import Load
         ("[[credentials]]", "credentials.0.access_key_id", "Field required"),
         (
             "[[credentials]]\naccess_key_id = ''\nsecret_access_key = 'x'",
-            "credentials.0.access_key_id",
-            "is empty; no client signs with that",
+            "credentials.0",
+            "access_key_id is empty; no client signs with that",
         ),
         (
             "[[credentials]]\naccess_key_id = 'A'\nsecret_access_key = ''",
-            "credentials.0.secret_access_key",
-            "is empty; no client signs with that",
+            "credentials.0",
+            "secret_access_key is empty; no client signs with that",
         ),
         (
             "[[credentials]]\naccess_key_id = 'A'\nsecret_access_key = 'x'\n"

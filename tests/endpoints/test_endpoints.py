@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sagemaker_bidi.contract.errors import Refused
+from sagemaker_bidi.endpoints.addresses import container_url
 from sagemaker_bidi.endpoints.endpoints import (
     Endpoint,
     Endpoints,
     Variant,
-    container_url,
     endpoints_from_urls,
 )
 

@@ -13,7 +13,7 @@ from sagemaker_bidi import Config, Emulator
 from sagemaker_bidi.clock import RealClock
 from sagemaker_bidi.contract.errors import Refused, StreamError
 from sagemaker_bidi.contract.frames import Frame, Opcode
-from sagemaker_bidi.endpoints.endpoints import container_url
+from sagemaker_bidi.endpoints.addresses import container_url
 from sagemaker_bidi.recordings.files import read_recording
 from sagemaker_bidi.recordings.format import Control, Header
 from sagemaker_bidi.recordings.recorder import Recorder

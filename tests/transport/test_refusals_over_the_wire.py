@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from sagemaker_bidi import Config, Emulator
-from sagemaker_bidi.config import CredentialsConfig, EndpointConfig, VariantConfig
+from sagemaker_bidi.config import EndpointConfig
+from sagemaker_bidi.contract.sigv4.credentials import Credentials
+from sagemaker_bidi.endpoints.endpoints import Variant
 from sagemaker_bidi_fixtures.containers.connection import FrameSocket
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from sagemaker_bidi_fixtures.containers.misbehaving import (
@@ -102,8 +104,8 @@ async def test_an_unknown_variant_is_400() -> None:
 @pytest.mark.clause("O8")
 async def test_traffic_goes_to_the_variant_that_the_client_names(echo: EchoContainer) -> None:
     variants = (
-        VariantConfig(name="blue", url="ws://127.0.0.1:9", weight=1.0),
-        VariantConfig(name="green", url=echo.url, weight=0.0),
+        Variant(name="blue", url="ws://127.0.0.1:9", weight=1.0),
+        Variant(name="green", url=echo.url, weight=0.0),
     )
     config = Config(port=0, endpoints={"split": EndpointConfig(variants=variants)})
     async with (
@@ -193,7 +195,7 @@ async def test_an_unknown_key_is_taken_unless_configured_otherwise() -> None:
 async def test_credentials_that_may_not_invoke_are_403(
     table: Mapping[str, Any], errortype: str
 ) -> None:
-    known = CredentialsConfig(access_key_id="AKIAKNOWN", secret_access_key="s", **table)
+    known = Credentials(access_key_id="AKIAKNOWN", secret_access_key="s", **table)
     async with world(credentials=(known,)) as w:
         stream = await w.client.open(key=("AKIAKNOWN", "s"), token=table.get("session_token"))
         await refused(stream, 403, errortype)
@@ -297,7 +299,7 @@ async def test_a_peer_that_speaks_no_websocket_is_424(
 
 @pytest.mark.clause("O4")
 async def test_the_error_names_the_variants_container() -> None:
-    variant = VariantConfig(name="v", url="ws://127.0.0.1:9", container="second")
+    variant = Variant(name="v", url="ws://127.0.0.1:9", container="second")
     config = Config(port=0, health="off", endpoints={"echo": EndpointConfig(variants=(variant,))})
     async with (
         Emulator(config=config) as emulator,

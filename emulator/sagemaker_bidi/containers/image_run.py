@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sagemaker_bidi.containers.docker import DockerError
 from sagemaker_bidi.containers.image import CONTAINER_PORT
-from sagemaker_bidi.endpoints.endpoints import endpoint_name
+from sagemaker_bidi.endpoints.addresses import endpoint_name
 
 MODEL_FOLDER = "/opt/ml/model"
 # What is left of a process that was killed is found by these.

@@ -16,7 +16,7 @@ from sagemaker_bidi.clock import RealClock
 from sagemaker_bidi.config import Config
 from sagemaker_bidi.contract.frames import Frame, Opcode
 from sagemaker_bidi.emulator import Emulator
-from sagemaker_bidi.endpoints.endpoints import container_url
+from sagemaker_bidi.endpoints.addresses import container_url
 from sagemaker_bidi.recordings.files import SUFFIX, Recording, RecordingError, read_recording
 from sagemaker_bidi.recordings.format import Header, Provenance
 from sagemaker_bidi.recordings.recorder import Recorder

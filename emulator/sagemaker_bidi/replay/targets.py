@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.errors import Refusal, Refused
 from sagemaker_bidi.contract.opening import CONTAINER_PATH, REQUEST_ID
-from sagemaker_bidi.endpoints.endpoints import container_url
+from sagemaker_bidi.endpoints.addresses import container_url
 from sagemaker_bidi.transport.container import ContainerRefused, open_container
 from sagemaker_bidi.transport.link import Link
 

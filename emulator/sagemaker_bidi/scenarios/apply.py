@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sagemaker_bidi.config import Config, ConfigError, load_config, merged
+from sagemaker_bidi.config import Config, ConfigError, merged
 from sagemaker_bidi.faults.plan import Plan, PlanError, read_plan
 from sagemaker_bidi.scenarios import Scenario, ScenarioError, read_scenario
 from sagemaker_bidi.scenarios.written import is_file, written
@@ -42,8 +42,7 @@ def apply(config: Config, chosen: Sequence[str | Scenario]) -> tuple[Config, lis
     if not overrides:
         return config, plans
     try:
-        given = config.model_dump(exclude_defaults=True)
-        return load_config(overrides=merged(given, overrides)), plans
+        return config.over(overrides), plans
     except ConfigError as error:
         names = [each if isinstance(each, str) else each.name for each in chosen]
         raise ScenarioError(f"--scenario {', '.join(names)}: {error}") from error

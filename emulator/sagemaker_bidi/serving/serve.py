@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from sagemaker_bidi.config import Config, load_config
+from sagemaker_bidi.config import Config, endpoint_tables
 from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
 from sagemaker_bidi.emulator import Emulator, listen
 from sagemaker_bidi.faults.plan import Plan
@@ -111,7 +111,8 @@ async def _serve(
             for each in images
         ]
         if containers:
-            config = _with_hosted(config, containers)
+            urls = {container.run.endpoint: container.url for container in containers}
+            config = config.over({"endpoints": endpoint_tables(urls)})
         emulator = Emulator(config=config, listener=listener, plans=plans, keep_bytes=0)
         await emulator.start()
         running.push_async_callback(emulator.stop)
@@ -176,14 +177,6 @@ async def _hurry(
     emulator.hurry()
     for container in containers:
         container.hurry()
-
-
-def _with_hosted(config: Config, containers: Sequence[HostedContainer]) -> Config:
-    """The configuration with each container as the endpoint that it is."""
-    given = config.model_dump(exclude_defaults=True)
-    hosted = {container.run.endpoint: {"url": container.url} for container in containers}
-    given["endpoints"] = {**given.get("endpoints", {}), **hosted}
-    return load_config(overrides=given)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

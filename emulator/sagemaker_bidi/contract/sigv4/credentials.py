@@ -9,7 +9,7 @@ from functools import lru_cache
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One key pair that a client may sign with (O6).
+    """One key pair that a client may sign with (O6), `[[credentials]]` of a configuration.
 
     Args:
         access_key_id: the public part.
