@@ -95,13 +95,15 @@ class RecordConfig(_Table):
 
     Args:
         directory: where the files go; made where it is missing.
-        redact: leave payloads out, and keep their sizes, hashes and types.
+        redact: leave payloads out, and keep their sizes and types.
+        keep_days: how long recordings stay; for ever unless given.
         provenance: what stands behind the endpoints; SageMaker itself is known by its name.
         container, vllm, hardware: what is known of it, for the files' headers.
     """
 
     directory: Path
     redact: bool = False
+    keep_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     provenance: Provenance = "unknown"
     container: str = ""
     vllm: str = ""

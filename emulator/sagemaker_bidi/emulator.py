@@ -124,7 +124,14 @@ class Emulator:
         record = self.config.record
         if record is None:
             return []
-        return [Recorder(record.directory, header=record.header(), redact=record.redact)]
+        return [
+            Recorder(
+                record.directory,
+                header=record.header(),
+                redact=record.redact,
+                keep_days=record.keep_days,
+            )
+        ]
 
     @property
     def url(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def test_every_payload_comes_back_byte_for_byte(payload: bytes, textual: bool) -
     assert json.loads(to_line(event)).get("text") == event.text
 
 
-def test_a_redacted_payload_keeps_size_hash_and_type_and_not_a_word() -> None:
+def test_a_redacted_payload_keeps_size_and_type_and_nothing_to_guess_a_word_by() -> None:
     payload = b'{"type": "transcription.delta", "delta": "secret words"}'
     line = to_line(
         PartEvent(ms=0, sender="container", **carried(payload, textual=True, redact=True))
@@ -82,7 +81,6 @@ def test_a_redacted_payload_keeps_size_hash_and_type_and_not_a_word() -> None:
         "from": "container",
         "layer": "part",
         "size": len(payload),
-        "sha256": hashlib.sha256(payload).hexdigest(),
         "message": "transcription.delta",
     }
 
@@ -103,7 +101,15 @@ def test_a_type_that_looks_like_speech_is_left_out_of_a_redacted_payload(said: o
         (b'{"ms":1,"from":"client","layer":"part"}', "give one of text, base64, and size"),
         (b'{"ms":1,"from":"client","layer":"part","text":"","base64":""}', "give one of"),
         (b'{"ms":1,"from":"client","layer":"part","base64":"?"}', "part: "),
-        (b'{"ms":1,"from":"client","layer":"part","size":1}', "size and sha256 go together"),
+        (b'{"ms":1,"from":"client","layer":"part","text":"","sha256":""}', "sha256 goes with size"),
+        (b'{"ms":Infinity,"from":"client","layer":"part","text":"a"}', "ms: Input should be"),
+        (b'{"ms":1e999,"from":"client","layer":"part","text":"a"}', "ms: Input should be"),
+        (b'{"ms":NaN,"from":"client","layer":"part","text":"a"}', "ms: Input should be"),
+        (b'{"ms":1e12,"from":"client","layer":"part","text":"a"}', "ms: Input should be less"),
+        (
+            b'{"ms":1,"from":"client","layer":"control","type":"CLOSE","code":99999999999999999999}',
+            "code: ",
+        ),
         (b'{"ms":1,"from":"client","layer":"nothing"}', "'nothing' found using 'layer'"),
         (b'{"ms":1,"from":"client","layer":"frame","type":"TEXT","text":""}', "fin: "),
         (b"no JSON", "Invalid JSON"),
@@ -123,6 +129,55 @@ def test_a_bad_line_is_named_with_its_file_its_number_and_what_is_expected(
     assert str(caught.value).startswith(f"{path}:3: ")
     assert said in str(caught.value)
     assert "expected an event" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "@evil.example/x",
+        ".evil.example/x",
+        ":1@evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "/a b",
+        "/a\r\nHost: evil.example",
+        "http://evil.example/",
+        "/é",
+    ],
+)
+def test_a_path_that_may_lead_to_another_host_is_refused(tmp_path: Path, path: str) -> None:
+    file = tmp_path / "a.jsonl"
+    header = {"recording": 1, "provenance": "scripted", "path": path}
+    file.write_text(json.dumps(header) + "\n")
+
+    with pytest.raises(RecordingError, match="path has to be empty, or to begin with one slash"):
+        read_recording(file)
+
+
+@pytest.mark.parametrize("scale", ["Infinity", "NaN", "1e999", "0", "1e-300"])
+def test_a_scale_of_time_that_a_replay_cannot_go_by_is_refused(tmp_path: Path, scale: str) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(f'{{"recording":1,"provenance":"scripted","time_scale":{scale}}}\n')
+
+    with pytest.raises(RecordingError, match="time_scale: Input should be"):
+        read_recording(file)
+
+
+def test_a_file_that_an_editor_gave_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, part("client", "hello"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    assert len(read_recording(path).events) == 1
+
+
+def test_what_a_killed_process_left_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
+    path = written(tmp_path, part("client", "hello"), ended())
+    partial = path.rename(path.with_name(path.name + ".partial"))
+    partial.write_bytes(partial.read_bytes()[:-5])
+
+    found = read_recording(partial)
+    assert [event.layer for event in found.events] == ["part"]
+    assert found.end is None
 
 
 def test_no_error_repeats_what_was_said(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import logging
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,70 @@ async def test_a_redacted_recording_has_no_payload_and_says_so(tmp_path: Path) -
     assert "secret" not in found.path.read_text()
     sizes = [event.size for event in found.events if isinstance(event, PartEvent)]
     assert sizes == [12, 12]
+
+
+async def test_a_redacted_recording_has_no_text_of_an_error_or_a_close_frame(
+    tmp_path: Path,
+) -> None:
+    recorder = Recorder(tmp_path, header=HEADER, redact=True)
+    dying = MisbehavingContainer(CloseAfter(1, 1011, "cannot hear: secret words"))
+    async with world(dying, taps=[recorder]) as there:
+        stream = await there.client.open()
+        await stream.send(b"hello", "UTF8")
+        await stream.finished()
+        await there.watch.session_ended()
+    found = only(recorder)
+
+    assert "secret" not in found.path.read_text()
+    assert [event.code for event in found.events if isinstance(event, ErrorEvent)] == ["1011"]
+
+
+async def test_a_recording_and_a_folder_made_for_it_are_their_owners_alone(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "new", header=HEADER)
+    async with world(taps=[recorder]) as there:
+        await talk(there, (b"hello", "UTF8", "COMPLETE"))
+
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert only(recorder).path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_has_passed_is_on_file_before_the_session_ends(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, header=HEADER)
+    async with world(taps=[recorder]) as there:
+        stream = await there.client.open()
+        await there.exchange(stream, b"hello")
+        # What a process that is killed now leaves behind.
+        (left,) = tmp_path.iterdir()  # noqa: ASYNC240
+        events = read_recording(left).events
+        stream.cancel()
+        await there.watch.session_ended()
+
+    parts = [event.text for event in events if isinstance(event, PartEvent)]
+    assert parts == ["hello", "hello"]
+
+
+async def test_recordings_that_are_older_than_they_may_be_go_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    recorded = "echo-20260102T030405678Z-1a2b3c4d.jsonl"
+    old, left, young, kept = (
+        tmp_path / name
+        for name in (
+            recorded,
+            recorded.replace("1a2b", "2a2b") + ".partial",
+            recorded.replace("1a2b", "3a2b"),
+            "kept.jsonl",
+        )
+    )
+    for path in (old, left, young, kept):
+        path.write_text("")
+        days = 2.9 if path is young else 3.1
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    recorder = Recorder(tmp_path, header=HEADER, keep_days=3)
+    async with world(taps=[recorder]) as there:
+        await talk(there, (b"hello", "UTF8", "COMPLETE"))
+
+    assert {*tmp_path.iterdir()} == {young, kept, *recorder.written}  # noqa: ASYNC240
 
 
 async def test_no_signature_and_no_token_is_written(tmp_path: Path) -> None:

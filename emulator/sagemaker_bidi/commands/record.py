@@ -36,8 +36,12 @@ def record(
     ],
     directory: Annotated[Path, typer.Option("--to", help="The folder for the recordings.")],
     redact: Annotated[
-        bool, typer.Option("--redact", help="Leave payloads out; keep sizes, hashes and types.")
+        bool, typer.Option("--redact", help="Leave payloads out; keep sizes and types.")
     ] = False,
+    keep: Annotated[
+        float | None,
+        typer.Option("--keep", metavar="DAYS", help="Remove recordings that are older."),
+    ] = None,
     provenance: Annotated[str, PROVENANCE] = "unknown",
     container: Annotated[str, typer.Option("--container", help="What the container is.")] = "",
     vllm: Annotated[str, typer.Option("--vllm", help="vLLM's version.")] = "",
@@ -54,6 +58,7 @@ def record(
     settings = {
         "directory": directory,
         "redact": redact,
+        "keep_days": keep,
         "provenance": read_provenance(provenance),
         "container": container,
         "vllm": vllm,

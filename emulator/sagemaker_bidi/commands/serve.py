@@ -97,6 +97,10 @@ def serve(
     redact: Annotated[
         bool, typer.Option("--redact", help="Leave payloads out of what is recorded.")
     ] = False,
+    keep: Annotated[
+        float | None,
+        typer.Option("--keep", metavar="DAYS", help="Remove recordings that are older."),
+    ] = None,
     control_port: Annotated[
         int | None,
         typer.Option(
@@ -139,7 +143,9 @@ def serve(
             },
         )
         if redact:
-            settings = _redacted(settings)
+            settings = _recording(settings, "--redact", redact=True)
+        if keep is not None:
+            settings = _recording(settings, "--keep", keep_days=keep)
         applied, plans = _with_scenarios(settings)
     except (ConfigError, ValueError) as error:
         fail(error, USAGE)
@@ -167,14 +173,14 @@ def serve(
     raise typer.Exit(status)
 
 
-def _redacted(config: Config) -> Config:
+def _recording(config: Config, option: str, **changed: object) -> Config:
     if config.record is None:
         raise ConfigError(
-            "--redact: nothing is recorded; give --record FOLDER too, or [record] in the file of "
+            f"{option}: nothing is recorded; give --record FOLDER too, or [record] in the file of "
             "--config"
         )
-    record = config.record.model_copy(update={"redact": True})
-    return config.model_copy(update={"record": record})
+    record = config.record.model_dump() | changed
+    return load_config(overrides=config.model_dump(exclude_defaults=True) | {"record": record})
 
 
 def _with_scenarios(config: Config) -> tuple[Config, list[Plan]]:

@@ -16,7 +16,7 @@ from sagemaker_bidi.recordings.format import VERSION, End, Event, Header, Openin
 SUFFIX = ".jsonl"
 PARTIAL = ".partial"
 LONGEST_LINE = 128 * 1024 * 1024
-BUFFER = 64 * 1024
+BOM = b"\xef\xbb\xbf"
 
 _header: TypeAdapter[Header] = TypeAdapter(Header)
 _event: TypeAdapter[Event] = TypeAdapter(Event)
@@ -57,17 +57,27 @@ class Recording:
 def check_folder(folder: Path) -> None:
     """Make a folder for recordings where it is missing, and try that a file can be made in it.
 
+    One that is made is its owner's alone: recordings hold what people said.
+
     Raises:
         OSError: it cannot be used; says why.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         with tempfile.NamedTemporaryFile(dir=folder, suffix=PARTIAL):
             pass
     except OSError as error:
         raise OSError(
             f"{folder}: no recording can be written there: {error.strerror}; choose another folder"
         ) from error
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def within(given: Iterable[Path]) -> list[Path]:
@@ -103,7 +113,16 @@ def open_recording(path: Path) -> Iterator[tuple[Header, Iterator[Event]]]:
         lines = _lines(path, iter(lambda: file.readline(LONGEST_LINE + 1), b""))
         number, line = next(lines, (1, b""))
         header = _read_header(f"{path}:{number}", line)
-        yield header, (_read_event(f"{path}:{number}", line) for number, line in lines)
+        cut = path.name.endswith(PARTIAL)
+        yield (
+            header,
+            (
+                _read_event(f"{path}:{number}", line)
+                for number, line in lines
+                # Its writer was killed: what had passed before is whole.
+                if line.endswith(b"\n") or not cut
+            ),
+        )
 
 
 def _lines(path: Path, lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -112,6 +131,8 @@ def _lines(path: Path, lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
             raise RecordingError(
                 f"{path}:{number}: the line has more than {LONGEST_LINE} bytes; expected one event"
             )
+        if number == 1:
+            line = line.removeprefix(BOM)
         if line.strip():
             yield number, line
 
@@ -167,13 +188,20 @@ class Writer:
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self._partial = path.with_name(path.name + PARTIAL)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("xb", buffering=BUFFER)
-        self._file.write(to_line(header))
+        _make(path.parent)
+        # Unbuffered: a process that is killed has lost nothing that had passed.
+        self._file = open(self._partial, "xb", buffering=0, opener=_private)  # noqa: SIM115
+        try:
+            self.write(header)
+        except OSError:
+            self.discard()
+            raise
 
-    def write(self, event: Event) -> None:
-        """Add an event; it is on file once 64 KiB have come together, or at the end."""
-        self._file.write(to_line(event))
+    def write(self, event: Header | Event) -> None:
+        """Add an event; it is on file when this returns."""
+        rest = memoryview(to_line(event))
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
     def finish(self) -> None:
         """Close the file and give it its name, in place of an older one."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -23,6 +22,11 @@ PROVENANCES: tuple[Provenance, ...] = get_args(Provenance.__value__)
 
 _MESSAGE_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+# Numbers of a stranger's file: a replay sleeps by them.
+_LONGEST = 24 * 60 * 60 * 1000  # ms
+_Milliseconds = Annotated[float, Field(ge=0, le=_LONGEST)]
+# What is put behind a target's address: `@host/` would lead to another host.
+_CONTAINER_PATH = re.compile(r"(?:/(?![/\\])[!-\[\]-~]*)?")
 _EVENT_ORDER = ("ms", "sender", "layer", "type")
 
 
@@ -42,7 +46,8 @@ class Header:
         recorded: when, UTC.
         session: the request id.
         time_scale: milliseconds of the recording for one of the wall's.
-        redacted: what was left out: `payloads`, `query`.
+        redacted: what was left out: `payloads`, and with them the texts of errors and Close frames
+            and what pings carry; `query`.
         made_with: what wrote it.
     """
 
@@ -60,9 +65,16 @@ class Header:
     hardware: str = ""
     recorded: str = ""
     session: str = ""
-    time_scale: Annotated[float, Field(gt=0)] = 1.0
+    time_scale: Annotated[float, Field(ge=0.001, le=1_000_000)] = 1.0
     redacted: tuple[str, ...] = ()
     made_with: str = ""
+
+    def __post_init__(self) -> None:
+        if not _CONTAINER_PATH.fullmatch(self.path):
+            raise ValueError(
+                "path has to be empty, or to begin with one slash and hold no space, no backslash "
+                "and nothing beyond ASCII: /invocations-bidirectional-stream?lang=fr"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +88,18 @@ class _Timed:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    ms: Annotated[float, Field(ge=0)]
+    ms: _Milliseconds
     sender: Annotated[Sender, Field(alias="from")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Carrier(_Timed):
-    """An event with a payload: `text`, or `base64`, or, redacted, `size` and `sha256`.
+    """An event with a payload: `text`, or `base64`, or, redacted, `size`.
 
     Args:
         size: in bytes.
-        sha256: hexadecimal.
+        sha256: hexadecimal; of older recordings, and nothing is made of it: the hash of a short
+            text is as good as the text.
         message: the `type` of the JSON message that was left out.
     """
 
@@ -99,11 +112,11 @@ class _Carrier(_Timed):
     def __post_init__(self) -> None:
         given = [self.text is not None, self.base64 is not None, self.size is not None]
         if sum(given) != 1:
-            raise ValueError("give one of text, base64, and size with sha256")
+            raise ValueError("give one of text, base64, and size")
         if self.base64 is not None:
             base64.b64decode(self.base64, validate=True)
-        if (self.size is None) != (self.sha256 is None):
-            raise ValueError("size and sha256 go together")
+        if self.size is None and self.sha256 is not None:
+            raise ValueError("sha256 goes with size")
 
     @property
     def payload(self) -> bytes | None:
@@ -125,11 +138,11 @@ class Opening:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    ms: Annotated[float, Field(ge=0)]
+    ms: _Milliseconds
     sender: Annotated[Sender, Field(alias="from")]
     layer: Literal["opening"] = "opening"
     type: str
-    status: int
+    status: Annotated[int, Field(ge=100, le=599)]
     text: str = ""
 
 
@@ -168,11 +181,11 @@ class Control:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    ms: Annotated[float, Field(ge=0)]
+    ms: _Milliseconds
     sender: Annotated[Sender, Field(alias="from")]
     layer: Literal["control"] = "control"
     type: Literal["PING", "PONG", "CLOSE"]
-    code: int | None = None
+    code: Annotated[int, Field(ge=0, le=65_535)] | None = None
     text: str = ""
     base64: str = ""
 
@@ -189,7 +202,7 @@ class ErrorEvent:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    ms: Annotated[float, Field(ge=0)]
+    ms: _Milliseconds
     sender: Annotated[Sender, Field(alias="from")]
     layer: Literal["error"] = "error"
     type: str
@@ -208,7 +221,7 @@ class End:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    ms: Annotated[float, Field(ge=0)]
+    ms: _Milliseconds
     sender: Annotated[Sender, Field(alias="from")]
     layer: Literal["end"] = "end"
     type: Literal["clean", "error", "failed", "refused"]
@@ -225,11 +238,10 @@ def carried(payload: bytes, *, textual: bool, redact: bool = False) -> dict[str,
 
     Args:
         textual: whether it is meant as text; where it is no UTF-8 it is written as base64.
-        redact: leave it out, and keep its size, hash and type.
+        redact: leave it out, and keep its size and type.
     """
     if redact:
-        digest = hashlib.sha256(payload).hexdigest()
-        return {"size": len(payload), "sha256": digest, "message": _message_type(payload)}
+        return {"size": len(payload), "message": _message_type(payload)}
     if textual:
         try:
             return {"text": payload.decode()}

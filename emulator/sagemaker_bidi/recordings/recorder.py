@@ -33,6 +33,7 @@ from sagemaker_bidi.recordings.format import (
     carried,
 )
 from sagemaker_bidi.recordings.redaction import hide_secrets, made_with, without_machine
+from sagemaker_bidi.recordings.retention import Retention
 from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.tap import Attempt, Passage, Raw, Side, Tap, TappedSession
 
@@ -58,7 +59,9 @@ class Recorder(Tap):
     Args:
         directory: where the files go; made where it is missing.
         header: what is known of the target; the rest is filled in for each session.
-        redact: leave payloads out, and keep their sizes, hashes and types.
+        redact: leave payloads out, and keep their sizes and types.
+        keep_days: recordings of this folder that are older go when a session opens; all stay
+            unless given.
     """
 
     def __init__(
@@ -67,15 +70,19 @@ class Recorder(Tap):
         *,
         header: Header,
         redact: bool = False,
+        keep_days: float | None = None,
     ) -> None:
         self.directory = directory
         self.written: deque[Path] = deque(maxlen=REMEMBERED_FILES)
         self._header = header
         self._redact = redact
+        self._retention = None if keep_days is None else Retention(directory, keep_days)
         self._asked: dict[str, Header] = {}
         self._open: dict[str, _Session] = {}
 
     async def opening(self, attempt: Attempt) -> None:
+        if self._retention is not None:
+            self._retention.apply(attempt.clock.utc())
         self._asked[attempt.id] = self._header_of(attempt)
 
     def opened(self, session: TappedSession) -> None:
@@ -90,7 +97,7 @@ class Recorder(Tap):
             # It was refused before it was anybody's: a wrong signature, an unknown endpoint.
             return
         # AWS puts what was signed into the message of a signature that does not hold.
-        text = "" if refusal.status == 403 else refusal.message
+        text = "" if refusal.status == 403 else self._shown(refusal.message)
         self._write(
             session_id,
             Opening(ms=0, sender="emulator", type=refusal.type, status=refusal.status, text=text),
@@ -171,19 +178,26 @@ class Recorder(Tap):
                 fields = carried(data, textual=False, redact=self._redact)
                 return PartEvent(ms=ms, sender="emulator", type="RAW", **fields)
             case "client", StreamError(event, code, message):
-                return ErrorEvent(ms=ms, sender="emulator", type=event, code=code, text=message)
+                return ErrorEvent(
+                    ms=ms, sender="emulator", type=event, code=code, text=self._shown(message)
+                )
             case _, CloseContainer(code, reason):
-                return Control(ms=ms, sender=_by(passage), type="CLOSE", code=code, text=reason)
+                text = self._shown(reason)
+                return Control(ms=ms, sender=_by(passage), type="CLOSE", code=code, text=text)
             case _, Frame(Opcode.PING | Opcode.PONG as opcode, payload):
                 return Control(
                     ms=ms,
                     sender=_by(passage),
                     type="PING" if opcode is Opcode.PING else "PONG",
-                    base64=base64.b64encode(payload).decode(),
+                    base64="" if self._redact else base64.b64encode(payload).decode(),
                 )
             case _:
                 # A data frame is its part once more (F1).
                 return None
+
+    def _shown(self, text: str) -> str:
+        # A container may quote what it heard.
+        return "" if self._redact else text
 
     def _write(self, session_id: str, event: Event) -> None:
         session = self._open.get(session_id)

@@ -14,7 +14,7 @@ from sagemaker_bidi.recordings.format import Event, Header
 
 PATH = Path(__file__).with_name("schema.json")
 
-PAYLOAD = (["text"], ["base64"], ["size", "sha256"])
+PAYLOAD = (["text"], ["base64"], ["size"])
 
 
 def schema() -> str:

@@ -106,10 +106,15 @@ def is_delta(message: Message) -> bool:
     return isinstance(document, dict) and isinstance(document.get("delta"), str)
 
 
+def _no_json(name: str) -> None:
+    # Python takes NaN and Infinity; RFC 8259 does not, and a NaN is never alike.
+    raise ValueError(name)
+
+
 def as_json(message: Message) -> object:
     """The message as JSON; None where it is none."""
     try:
-        parsed: object = json.loads(message.payload)
+        parsed: object = json.loads(message.payload, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return None
     return parsed
