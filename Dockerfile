@@ -80,11 +80,25 @@ FROM ${VLLM_IMAGE} AS voxtral
 LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
 USER root
 COPY --from=bridge-packages /opt/bridge /opt/bridge
+# What vLLM decodes audio with; AWS's image has none of it, and vLLM ends at its start without.
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
+COPY images/wheels /build/wheels
+COPY images/vllm-audio.txt /build/
+RUN python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore \
+        --requirement /build/vllm-audio.txt && \
+    python3 -c "import librosa, mistral_common.audio, soundfile, soxr" && \
+    rm -rf /build
 # A base image with another Python, or an old coreutils, fails here, not on SageMaker.
 RUN PYTHONPATH=/opt/bridge env --block-signal=TERM,INT python3 -c "import sagemaker_bidi_bridge.app"
-# 45,000 tokens are an hour of speech. Mistral's advice for this model: piecewise CUDA graphs.
+# 45,000 tokens are an hour of speech. Mistral's advice for this model: piecewise CUDA graphs. More
+# than four streams starve each other on the GPU of the reference; the bridge refuses the fifth.
 ENV PYTHONUNBUFFERED=1 \
     SM_VLLM_MAX_MODEL_LEN=45000 \
+    SM_VLLM_MAX_NUM_SEQS=4 \
+    SM_VLLM_TOKENIZER_MODE=mistral \
+    SM_VLLM_CONFIG_FORMAT=mistral \
+    SM_VLLM_LOAD_FORMAT=mistral \
     SM_VLLM_COMPILATION_CONFIG='{"cudagraph_mode": "PIECEWISE"}' \
     VLLM_DISABLE_COMPILE_CACHE=1
 EXPOSE 8080

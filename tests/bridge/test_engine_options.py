@@ -1,10 +1,12 @@
 """`SM_VLLM_` variables as options of `vllm serve`."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from sagemaker_bidi_bridge.engine_options import engine_command
+from sagemaker_bidi_bridge.engine_options import engine_command, sessions_at_once
 from sagemaker_bidi_bridge.settings import SettingsError
 
 
@@ -59,6 +61,82 @@ def test_an_empty_or_missing_model_folder_is_named_with_what_to_do(
         engine_command({}, folder)
 
 
-def test_the_port_is_the_containers_own(model: Path) -> None:
-    with pytest.raises(SettingsError, match=r"SM_VLLM_PORT='8080': vLLM listens on 127.0.0.1:8081"):
-        engine_command({"SM_VLLM_PORT": "8080"}, model)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SM_VLLM_PORT", "8080"),
+        ("SM_VLLM_port", "9"),
+        ("SM_VLLM_Host", "0.0.0.0"),
+        ("SM_VLLM_UDS", "/tmp/vllm.sock"),
+        ("SM_VLLM_headless", "true"),
+    ],
+)
+def test_where_vllm_listens_is_the_containers_own_in_whatever_case_it_is_said(
+    model: Path, name: str, value: str
+) -> None:
+    refusal = rf"{name}='{re.escape(value)}': vLLM listens on 127.0.0.1:8081 here, .* leave {name}"
+    with pytest.raises(SettingsError, match=refusal):
+        engine_command({name: value}, model)
+
+
+def test_saying_where_vllm_listens_anyway_changes_nothing(model: Path) -> None:
+    assert options(model, SM_VLLM_PORT="8081", SM_VLLM_HOST="127.0.0.1") == ()
+
+
+@pytest.mark.parametrize("name", ["SM_VLLM_", "SM_VLLM__"])
+def test_a_variable_without_a_name_is_refused(model: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}='x': it names no option of vLLM"):
+        engine_command({name: "x"}, model)
+
+
+def test_two_variables_for_one_option_are_refused_by_both_names(model: Path) -> None:
+    with pytest.raises(SettingsError, match=r"SM_VLLM_max_model_len and SM_VLLM_MAX_MODEL_LEN are"):
+        engine_command({"SM_VLLM_MAX_MODEL_LEN": "1", "SM_VLLM_max_model_len": "2"}, model)
+
+
+def test_what_the_image_sets_can_be_taken_back(model: Path) -> None:
+    assert options(model, SM_VLLM_LOAD_FORMAT="vllm-default") == ()
+
+
+@pytest.mark.parametrize("value", ["", "  ", "vllm-default"])
+def test_a_model_of_blanks_is_the_one_that_sagemaker_mounted(model: Path, value: str) -> None:
+    assert engine_command({"SM_VLLM_MODEL": value}, model)[2] == str(model)
+
+
+def test_the_model_s_name_is_taken_without_the_blanks_around_it(tmp_path: Path) -> None:
+    command = engine_command({"SM_VLLM_MODEL": " mistralai/Voxtral "}, tmp_path / "none")
+    assert command[2] == "mistralai/Voxtral"
+
+
+def test_what_the_script_for_older_cuda_drivers_sets_reaches_vllm(
+    model: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "start_cuda_compat.sh"
+    script.write_text("export LD_LIBRARY_PATH=/usr/local/cuda/compat:$LD_LIBRARY_PATH\n")
+    engine = tmp_path / "vllm"
+    engine.write_text('#!/bin/sh\necho "$LD_LIBRARY_PATH" "$@"\n')
+    engine.chmod(0o755)
+    command = engine_command({"SM_VLLM_COMPILATION_CONFIG": '{"a": "b c"}'}, model, script)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LD_LIBRARY_PATH": "/before"}
+    said = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    path, *arguments = said.rstrip("\n").split(" ", 5)
+    assert path == "/usr/local/cuda/compat:/before"
+    assert arguments[:2] == ["serve", str(model)]
+    assert arguments[-1] == '--compilation-config={"a": "b c"}'
+
+
+@pytest.mark.parametrize(
+    ("variables", "sessions"),
+    [
+        ({"SM_VLLM_MAX_NUM_SEQS": "4"}, 4),
+        ({"SM_VLLM_max_num_seqs": " 8 "}, 8),
+        ({"SM_VLLM_MAX_NUM_SEQS": "vllm-default"}, None),
+        ({"SM_VLLM_MAX_NUM_SEQS": "many"}, None),
+        ({"SM_VLLM_MAX_NUM_SEQS": "0"}, None),
+        ({}, None),
+    ],
+)
+def test_vllm_computes_as_many_sequences_at_once_as_the_container_says(
+    variables: dict[str, str], sessions: int | None
+) -> None:
+    assert sessions_at_once(variables) == sessions

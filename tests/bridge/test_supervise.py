@@ -145,3 +145,22 @@ def test_a_program_that_is_not_there_is_named() -> None:
     )
     assert found.returncode == 127
     assert "there is no vllm on PATH: the image has no vLLM" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "limit"),
+    [
+        ({"SM_VLLM_MAX_NUM_SEQS": "4"}, "4"),
+        ({"SM_VLLM_MAX_NUM_SEQS": "4", "BRIDGE_MAX_SESSIONS": "2"}, "2"),
+        ({}, "none"),
+    ],
+)
+def test_the_bridge_takes_as_many_sessions_as_vllm_computes_at_once(
+    variables: dict[str, str], limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BRIDGE_MAX_SESSIONS", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    told = 'sys.argv[1] = os.environ.get("BRIDGE_MAX_SESSIONS", "none"); say(); signal.pause()'
+    with supervised(bridge=told, vllm=SLEEP) as family:
+        family.wait_for_children(limit, "vllm")

@@ -28,12 +28,8 @@ _SERVER = "-m vllm.entrypoints.openai.api_server"
 OPTIONS: dict[str, str | float] = {
     "enforce_eager": "true",
     "served_model_name": "tiny",
-    "tokenizer_mode": "mistral",
-    "config_format": "mistral",
-    "load_format": "mistral",
     "distributed_executor_backend": "uni",
     "max_model_len": 1_024,
-    "max_num_seqs": 4,
     "max_num_batched_tokens": 2_048,
     "kv_cache_memory_bytes": "64M",
 }

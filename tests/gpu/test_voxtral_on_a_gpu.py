@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,21 +20,21 @@ import pytest
 from sagemaker_bidi import Config, Emulator
 from sagemaker_bidi.clock import RealClock
 from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
+from sagemaker_bidi.containers.image_run import MODEL_FOLDER
 from sagemaker_bidi.endpoints.ping import ping
 from sagemaker_bidi_bridge.engine_options import PREFIX
-from sagemaker_bidi_client import load, open_stream, transcribe
+from sagemaker_bidi_client import Plan, load, open_stream, transcribe
 from sagemaker_bidi_fixtures.speech import recording
+from tests.gpu.places import ROOT, docker_gpus, image_environment, machine_has_a_gpu, why_no_vllm
 
 pytestmark = pytest.mark.gpu
 
 FOX = recording("quick-brown-fox")
 PORT = 18_080
 STARTUP_SECONDS = 480
-_ROOT = Path(__file__).parents[2]
-_AS_THE_IMAGE = {
-    f"{PREFIX}MAX_MODEL_LEN": "45000",
-    f"{PREFIX}COMPILATION_CONFIG": '{"cudagraph_mode": "PIECEWISE"}',
-}
+STOP_SECONDS = 60
+PUBLISHED = "mistralai/Voxtral-Mini-4B-Realtime-2602"
+WORDS = {"quick", "brown", "fox", "jumps"}
 
 
 @pytest.fixture(scope="module")
@@ -49,47 +48,26 @@ def weights() -> Path:
     return Path(named)
 
 
-def docker_sees_a_gpu() -> bool:
-    try:
-        asked = subprocess.run(
-            ["docker", "info", "--format", "{{json .Runtimes}}"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return asked.returncode == 0 and "nvidia" in asked.stdout
-
-
-def machine_has_a_gpu() -> bool:
-    try:
-        return subprocess.run(["nvidia-smi", "-L"], capture_output=True).stdout.startswith(b"GPU")
-    except OSError:
-        return False
-
-
-async def words_from(url: str) -> str:
+async def words_from(url: str, model: str) -> set[str]:
     config = Config(port=0, health="strict", contract={"accept_seconds": 10.0})
     async with Emulator({"voxtral": url}, config=config) as emulator:
         with emulator.environment():
             async with open_stream(
                 "voxtral", endpoint_url=emulator.url, region="us-east-1", ca=emulator.ca
             ) as stream:
-                return (await transcribe(load(FOX.path), stream)).text
-
-
-def heard(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+                heard = await transcribe(load(FOX.path), stream, Plan(model=model))
+                return set(re.findall(r"\w+", heard.text.lower()))
 
 
 async def test_the_deployable_image_hears_the_fox_on_a_gpu(weights: Path) -> None:
-    if not docker_sees_a_gpu():
-        pytest.skip("Docker sees no GPU (no nvidia runtime in `docker info`)")
+    gpus = docker_gpus()
+    if gpus is None:
+        pytest.skip("Docker sees no GPU: neither an nvidia runtime nor nvidia.com/gpu by CDI")
     image = os.environ.get("BIDI_VOXTRAL_IMAGE", "sagemaker-bidi/voxtral")
-    async with HostedContainer(ImageRun(image, model=weights, gpus="all")) as container:
+    async with HostedContainer(ImageRun(image, model=weights, gpus=gpus)) as container:
         await container.healthy()
-        assert heard(await words_from(container.url)) >= {"quick", "brown", "fox", "jumps"}
+        for model in ("", MODEL_FOLDER, PUBLISHED):
+            assert await words_from(container.url, model) >= WORDS, model
         stopped = await container.stop()
     assert stopped is not None
     assert (stopped.code, stopped.killed) == (0, False)
@@ -98,17 +76,17 @@ async def test_the_deployable_image_hears_the_fox_on_a_gpu(weights: Path) -> Non
 @pytest.fixture
 def supervised(weights: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The image's own first process, without the image."""
-    if docker_sees_a_gpu():
+    if docker_gpus() is not None:
         pytest.skip("Docker sees a GPU: the image itself is tested")
     if not machine_has_a_gpu():
         pytest.skip("no GPU here (`nvidia-smi -L` names none)")
-    if shutil.which("vllm") is None:
-        pytest.skip("a GPU without Docker, and no `vllm` on PATH: install vLLM for this GPU")
+    if (why := why_no_vllm()) is not None:
+        pytest.skip(f"a GPU without Docker, and {why}")
     process = subprocess.Popen(
         [sys.executable, "-m", "sagemaker_bidi_bridge.supervise", "serve"],
-        cwd=_ROOT,
+        cwd=ROOT,
         env={
-            **_AS_THE_IMAGE,
+            **image_environment(),
             **os.environ,
             f"{PREFIX}MODEL": str(weights),
             "BRIDGE_PORT": str(PORT),
@@ -116,13 +94,17 @@ def supervised(weights: Path) -> Iterator[subprocess.Popen[bytes]]:
         },
     )
     yield process
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        pytest.fail(f"the supervisor did not end within {STOP_SECONDS} s of SIGTERM")
 
 
 async def test_engine_and_bridge_as_processes_hear_the_fox_on_a_gpu(
-    supervised: subprocess.Popen[bytes],
+    supervised: subprocess.Popen[bytes], weights: Path
 ) -> None:
     clock = RealClock()
     url = f"ws://127.0.0.1:{PORT}"
@@ -130,4 +112,5 @@ async def test_engine_and_bridge_as_processes_hear_the_fox_on_a_gpu(
         while (await ping(url, clock=clock, seconds=2.0)).status != 200:
             assert supervised.poll() is None, f"ended with {supervised.returncode}"
             await asyncio.sleep(1)
-    assert heard(await words_from(url)) >= {"quick", "brown", "fox", "jumps"}
+    for model in ("", str(weights)):
+        assert await words_from(url, model) >= WORDS, model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ MODEL_FOLDER = "/opt/ml/model"
 OUR_LABEL = "org.sagemaker-bidi.hosted"
 PROCESS_LABEL = "org.sagemaker-bidi.process"
 
+# VENDOR/CLASS=NAME of the Container Device Interface; `--gpus` takes no slash.
+_CDI_DEVICE = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRun:
@@ -27,7 +31,8 @@ class ImageRun:
         endpoint: whose container it is; before each line of its log.
         model: folder that is mounted at /opt/ml/model, read-only.
         environment: of the container, beside the image's own.
-        gpus: as `docker run --gpus` takes it, such as `all`.
+        gpus: as `docker run --gpus` takes it, such as `all`; or a device of the Container Device
+            Interface, such as `nvidia.com/gpu=all`, where the daemon knows GPUs by that alone.
         port: of this machine, on 127.0.0.1; 0 takes a free one.
         options: more options of `docker create`.
 
@@ -73,7 +78,7 @@ def create_options(run: ImageRun, name: str, port: int) -> list[str]:
     if run.environment:
         options += ["--env-file", "/dev/stdin"]
     if run.gpus is not None:
-        options += ["--gpus", run.gpus]
+        options += ["--device" if _CDI_DEVICE.fullmatch(run.gpus) else "--gpus", run.gpus]
     return [*options, *run.options]
 
 
