@@ -8,6 +8,7 @@ import time
 import pytest
 
 from sagemaker_bidi import ManualClock, RealClock, ScaledClock
+from sagemaker_bidi.clock import first_of
 
 
 async def test_the_real_clock_sleeps_until_its_deadline_and_not_at_all_for_a_past_one() -> None:
@@ -108,3 +109,122 @@ async def test_a_manual_clock_does_not_go_back() -> None:
         await clock.advance(-1.0)
 
     assert clock.now() == 5.0
+
+
+async def test_what_is_done_in_time_gives_its_result_and_leaves_no_sleeper() -> None:
+    clock = ManualClock()
+    async with clock.within(1.0):
+        given = await asyncio.sleep(0, "given")
+    await clock.advance(2.0)
+
+    assert given == "given"
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_is_not_done_in_time_is_cancelled_and_has_ended_when_that_is_told() -> None:
+    clock = ManualClock()
+    ended: list[float] = []
+
+    async def slow() -> None:
+        async with clock.within(1.0):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                ended.append(clock.now())
+
+    task = asyncio.create_task(slow())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await clock.advance(0.9)
+    assert not task.done()
+    await clock.advance(0.1)
+
+    with pytest.raises(TimeoutError):
+        await task
+    assert ended == [1.0]
+
+
+async def test_an_error_within_the_time_is_told_as_it_is() -> None:
+    with pytest.raises(ConnectionResetError, match="lost"):
+        async with ManualClock().within(1.0):
+            raise ConnectionResetError("lost")
+
+
+async def test_a_cancellation_from_outside_is_no_timeout() -> None:
+    clock = ManualClock()
+
+    async def waiting() -> None:
+        async with clock.within(1.0):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(waiting())
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_no_limit_waits_for_as_long_as_it_takes() -> None:
+    clock = ManualClock()
+    done = asyncio.Event()
+
+    async def waiting() -> str:
+        async with clock.within(None):
+            await done.wait()
+            return "done"
+
+    task = asyncio.create_task(waiting())
+    await clock.advance(1e9)
+    done.set()
+    assert await task == "done"
+
+
+async def test_seconds_of_a_scaled_clock_pass_faster_than_the_walls() -> None:
+    wall = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with ScaledClock(1000).within(20.0):
+            await asyncio.Event().wait()
+
+    assert time.monotonic() - wall < 10.0
+
+
+async def test_the_first_of_several_counts_and_the_others_have_ended() -> None:
+    ended = asyncio.Event()
+
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    assert await first_of(slow(), asyncio.sleep(0, "first")) == "first"
+    assert ended.is_set()
+
+
+async def test_the_earliest_named_of_what_is_done_at_once_counts_and_its_error_is_told() -> None:
+    async def fails() -> None:
+        raise ValueError("as it is")
+
+    with pytest.raises(ValueError, match="as it is"):
+        await first_of(fails(), asyncio.sleep(0, "too"))
+
+
+async def test_a_cancelled_wait_for_the_first_of_several_ends_them_all() -> None:
+    ended: list[str] = []
+
+    async def slow(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    task = asyncio.create_task(first_of(slow("one"), slow("other")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == ["one", "other"]

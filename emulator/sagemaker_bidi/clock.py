@@ -9,11 +9,13 @@ emulator's time does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import threading
 import time
-from typing import Protocol
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -32,8 +34,59 @@ class Clock(Protocol):
     def unscaled(self) -> Clock:
         """The clock to measure other parties by."""
 
+    @contextlib.asynccontextmanager
+    async def within(self, seconds: float | None) -> AsyncGenerator[None]:
+        """`async with clock.within(2.0):`: what is awaited inside has so long, by this clock.
 
-class RealClock:
+        Args:
+            seconds: on this clock; None for as long as it takes.
+
+        Raises:
+            TimeoutError: the time was over first. What was under way has been cancelled, and has
+                ended; what was done by then stays done.
+        """
+        if seconds is None:
+            yield
+            return
+        deadline = self.now() + seconds
+        async with asyncio.timeout(None) as scope:
+            timer = asyncio.create_task(self._expire(scope, deadline), name="within")
+            try:
+                yield
+            finally:
+                timer.cancel()
+        # Not before: an expiry in the meantime would take away what is done.
+        await asyncio.wait({timer})
+
+    async def _expire(self, scope: asyncio.Timeout, deadline: float) -> None:
+        await self.sleep_until(deadline)
+        scope.reschedule(asyncio.get_running_loop().time())
+
+
+async def first_of(*waits: Awaitable[Any]) -> Any:
+    """Wait until one of several is done; the others are cancelled, and have ended on return.
+
+    Args:
+        waits: what to wait for, `asyncio.wait({task})` for a task that is to go on. Where several
+            are done at once, the earliest named counts.
+
+    Returns:
+        What the first one gave.
+
+    Raises:
+        What the first one raised.
+    """
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class RealClock(Clock):
     """Wall time."""
 
     def now(self) -> float:
@@ -50,7 +103,7 @@ class RealClock:
         return self
 
 
-class ScaledClock:
+class ScaledClock(Clock):
     """Time that runs `scale` times as fast as the wall's (`--time-scale`).
 
     Args:
@@ -78,7 +131,7 @@ class ScaledClock:
         return self._real
 
 
-class ManualClock:
+class ManualClock(Clock):
     """Time that moves only when a test moves it; who sleeps may do so in another thread's loop.
 
     Args:

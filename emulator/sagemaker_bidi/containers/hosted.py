@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sagemaker_bidi.clock import Clock, RealClock
+from sagemaker_bidi.clock import Clock, RealClock, first_of
 from sagemaker_bidi.containers.container_end import ContainerFailed, Stopped
 from sagemaker_bidi.containers.container_log import ContainerLog
 from sagemaker_bidi.containers.docker import DockerError, docker, explain, start_docker
@@ -109,16 +109,13 @@ class HostedContainer:
         self._created = True
         self._began = self._clock.now()
         self._lives = asyncio.create_task(self._live(), name=f"container {self.name}")
-        started = asyncio.create_task(self._started.wait())
         try:
-            await asyncio.wait({self._lives, started}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(asyncio.wait({self._lives}), self._started.wait())
             if self._lives.done():
                 self._lives.result()
         except BaseException:
             await self._remove()
             raise
-        finally:
-            started.cancel()
         return self
 
     async def __aexit__(
@@ -139,14 +136,9 @@ class HostedContainer:
             ContainerFailed: that took longer than `startup`, or it has ended for good.
         """
         assert self._lives is not None, "use it as `async with HostedContainer(…)`"
-        healthy = asyncio.create_task(self._healthy.wait())
-        timer = asyncio.create_task(self._clock.sleep_until(self._began + self._startup))
-        try:
-            await asyncio.wait({healthy, timer, self._lives}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (healthy, timer):
-                task.cancel()
-            await asyncio.gather(healthy, timer, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.within(self._began + self._startup - self._clock.now()):
+                await first_of(self._healthy.wait(), asyncio.wait({self._lives}))
         if self._healthy.is_set():
             return self._healthy_after
         asked = f"GET {self.url.replace('ws', 'http', 1)}/ping"
@@ -183,11 +175,9 @@ class HostedContainer:
             await docker("kill", "--signal", "TERM", self.name)
         killed = False
         assert self._lives is not None
-        timer = asyncio.create_task(self._clock.sleep_until(started + seconds))
-        hurried = asyncio.create_task(self._hurried.wait())
-        await asyncio.wait({self._lives, timer, hurried}, return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        hurried.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.within(started + seconds - self._clock.now()):
+                await first_of(asyncio.wait({self._lives}), self._hurried.wait())
         if not self._lives.done():
             killed = True
             logger.warning(

@@ -24,24 +24,18 @@ async def ping(url: str, *, clock: Clock, seconds: float) -> Answer:
         seconds: time for the whole answer.
     """
     address = urlsplit(url)
-    asking = asyncio.create_task(_get(address))
-    timer = asyncio.create_task(clock.sleep_until(clock.now() + seconds))
     try:
-        await asyncio.wait({asking, timer}, return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():
-            return Answer(None, f"did not answer within {seconds:g} s")
-        status = asking.result()
-        return Answer(status, f"answered {status}")
+        async with clock.within(seconds):
+            status = await _get(address)
+    except TimeoutError:
+        return Answer(None, f"did not answer within {seconds:g} s")
     except OSError as error:
         return Answer(None, f"could not be reached ({error.strerror or error})")
     except UnicodeError as error:
         return Answer(None, f"could not be reached ({address.hostname!r} is no host name: {error})")
     except (h11.RemoteProtocolError, EOFError) as error:
         return Answer(None, f"did not answer in HTTP ({str(error)[:LONGEST_DETAIL]})")
-    finally:
-        for task in (asking, timer):
-            task.cancel()
-        await asyncio.gather(asking, timer, return_exceptions=True)
+    return Answer(status, f"answered {status}")
 
 
 async def _get(address: SplitResult) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
-from sagemaker_bidi.clock import Clock
+from sagemaker_bidi.clock import Clock, first_of
 from sagemaker_bidi.tap import Attempt, Item, Later, TappedSession
 
 type Kind = Literal["data", "ping", "pong", "error", "close", "any"]
@@ -88,18 +88,12 @@ class Scene:
             return False
         if seconds is not None and seconds <= 0:
             return True
-        waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self.removal.removed.wait()),
-            asyncio.ensure_future(self.over.wait()),
-        ]
-        if seconds is not None:
-            waits.append(asyncio.ensure_future(self.clock.sleep_until(self.clock.now() + seconds)))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return seconds is not None and waits[2].done()
-        finally:
-            for wait in waits:
-                wait.cancel()
+            async with self.clock.within(seconds):
+                await first_of(self.removal.removed.wait(), self.over.wait())
+        except TimeoutError:
+            return True
+        return False
 
     def later(self, item: Item, seconds: float | None) -> Later:
         """The item, on its way for so long: what `apply` returns to make it late.

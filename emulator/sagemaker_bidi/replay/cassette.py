@@ -12,7 +12,7 @@ from typing import Literal, Self, get_args
 
 from websockets.frames import Opcode as WireOpcode
 
-from sagemaker_bidi.clock import RealClock
+from sagemaker_bidi.clock import RealClock, first_of
 from sagemaker_bidi.config import Config
 from sagemaker_bidi.contract.frames import Frame, Opcode
 from sagemaker_bidi.emulator import Emulator
@@ -187,14 +187,9 @@ class Cassette:
         except TargetRefused as refused:
             await connection.close(1011, str(refused)[:100])
             return
-        up = asyncio.create_task(_up(connection, link))
-        down = asyncio.create_task(_down(connection, link))
         try:
-            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(_up(connection, link), _down(connection, link))
         finally:
-            for task in (up, down):
-                task.cancel()
-            await asyncio.gather(up, down, return_exceptions=True)
             link.close(1000, "", discard=True)
             await link.wait_closed(clock)
 

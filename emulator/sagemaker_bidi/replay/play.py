@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sagemaker_bidi.clock import Clock, RealClock
@@ -175,7 +176,6 @@ class _Player:
         self._pace = pace
         self._clock = clock
         self._changed = asyncio.Event()
-        self._left = False
 
     async def run(self) -> None:
         reading = asyncio.create_task(self._read())
@@ -184,18 +184,15 @@ class _Player:
             if not self.problem:
                 await self._hear_out()
         finally:
-            self._left = True
-            self._link.close(1000, "", discard=True)
-            await self._link.wait_closed(self._clock.unscaled)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+            self._link.close(1000, "", discard=True)
+            await self._link.wait_closed(self._clock.unscaled)
             self._link.abort()
 
     async def _read(self) -> None:
         while self.closed is None:
             received = await self._link.receive()
-            if self._left:
-                return
             if isinstance(received, Closed):
                 self.closed = received
             else:
@@ -216,7 +213,11 @@ class _Player:
             self._link.send(said.frame)
             self.sent += 1
             if self._link.congested:
-                await self._within(self._link.drain(), "the target takes nothing more")
+                try:
+                    async with self._clock.unscaled.within(self._pace.patience):
+                        await self._link.drain()
+                except TimeoutError:
+                    self.problem = "the target takes nothing more"
 
     async def _hear_out(self) -> None:
         """Wait for the rest of the answer, and for the end where that is the container's."""
@@ -251,23 +252,9 @@ class _Player:
         return False
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
-        async def met() -> None:
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-        return await self._within(met(), "")
-
-    async def _within(self, waiting: Coroutine[object, object, None], problem: str) -> bool:
-        task = asyncio.create_task(waiting)
-        clock = self._clock.unscaled
-        timer = asyncio.create_task(clock.sleep_until(clock.now() + self._pace.patience))
-        try:
-            await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() and problem:
-                self.problem = problem
-            return task.done()
-        finally:
-            for each in (task, timer):
-                each.cancel()
-            await asyncio.gather(task, timer, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.unscaled.within(self._pace.patience):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        return condition()

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from sagemaker_bidi.clock import Clock
+from sagemaker_bidi.clock import Clock, first_of
 from sagemaker_bidi.contract.errors import (
     Refusal,
     Refused,
@@ -211,19 +211,10 @@ class Invocations:
         stream.end()
 
     async def _ask_taps(self, invoked: Invoked) -> None:
-        if not self._openers:
-            return
-        asking = asyncio.create_task(self._open_taps(invoked))
-        gone = asyncio.create_task(invoked.stream.gone())
-        try:
-            await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                raise gone.result()
-            asking.result()
-        finally:
-            asking.cancel()
-            gone.cancel()
-            await asyncio.gather(asking, gone, return_exceptions=True)
+        if self._openers:
+            reset = await first_of(self._open_taps(invoked), invoked.stream.gone())
+            if reset is not None:
+                raise reset
 
     async def _open_taps(self, invoked: Invoked) -> None:
         for tap in self._openers:

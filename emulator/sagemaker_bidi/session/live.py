@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Sequence
 
 from h2.errors import ErrorCodes
 
+from sagemaker_bidi.clock import first_of
 from sagemaker_bidi.contract.errors import StreamError
 from sagemaker_bidi.contract.frames import Frame, Part
 from sagemaker_bidi.contract.outputs import CloseContainer, Output
@@ -81,8 +82,9 @@ class LiveSession(Invoked):
         try:
             await self._until_ended(pumps)
             await self._stop(pumps)
-            if self._relay.late_for_container:
-                await self._in_time(self._relay.container_reached(), CLOSE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with self.clock.unscaled.within(CLOSE_SECONDS):
+                    await self._relay.container_reached()
             await self._relay.close()
             # A container that a fault had left unread is read to its end.
             self._container.stop_reading(False)
@@ -134,7 +136,9 @@ class LiveSession(Invoked):
 
     async def flushed(self) -> None:
         """Wait, a second at most, until what is queued for the client has been written."""
-        await self._in_time(self.stream.written(), WRITE_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with self.clock.unscaled.within(WRITE_SECONDS):
+                await self.stream.written()
 
     def container_closed(self, code: int, reason: str) -> None:
         """Go on as if the container had closed with this code; its socket is closed."""
@@ -179,23 +183,16 @@ class LiveSession(Invoked):
 
     async def _flush(self) -> None:
         """Let the client take what it has been sent, within reason."""
-        if not await self._in_time(self.stream.flushed(), LINGER_SECONDS):
+        try:
+            async with self.clock.unscaled.within(LINGER_SECONDS):
+                await self.stream.flushed()
+        except TimeoutError:
             logger.warning(
                 "%s: the client did not read the end of its stream within %g s: reset",
                 self.id,
                 LINGER_SECONDS,
             )
             self.stream.reset(ErrorCodes.CANCEL)
-
-    async def _in_time(self, wait: Coroutine[Any, Any, None], seconds: float) -> bool:
-        waiting = asyncio.create_task(wait)
-        clock = self.clock.unscaled
-        timer = asyncio.create_task(clock.sleep_until(clock.now() + seconds))
-        try:
-            await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
-            return waiting.done()
-        finally:
-            await self._stop([waiting, timer])
 
     # What a session waits for.
 
@@ -212,20 +209,10 @@ class LiveSession(Invoked):
                 if (wait := self._relay.perform(outputs)) is not None:
                     await wait
                 if self._container.congested:
-                    await self._wait_for_container()
+                    # E3: the end of the input overtakes what a slow container has not taken.
+                    await first_of(self._container.drain(), self.stream.request_end.wait())
         except StreamReset as reset:
             await self._perform(self.session.receive_reset(reset.why, by=reset.by))
-
-    async def _wait_for_container(self) -> None:
-        # E3: the end of the input overtakes what a slow container has not taken.
-        waits = [
-            asyncio.create_task(self._container.drain()),
-            asyncio.create_task(self.stream.request_end.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await self._stop(waits)
 
     async def _watch_client(self) -> None:
         # While input waits for a stalled container, nobody else would notice.

@@ -247,11 +247,6 @@ class Relay:
         """Wait until all that the container has sent has crossed."""
         await self._from_container.lane.caught_up()
 
-    @property
-    def late_for_container(self) -> bool:
-        """Whether something for the container is on its way."""
-        return not self._to_container.lane.idle
-
     async def container_reached(self) -> None:
         """Wait until nothing for the container is on its way."""
         await self._to_container.lane.caught_up()

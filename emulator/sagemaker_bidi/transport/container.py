@@ -218,14 +218,11 @@ class ContainerSocket:
             clock: measures the container.
             late: told the size of each data frame that still arrives: it is lost.
         """
-        handshake = asyncio.create_task(self._finish(late))
-        timer = asyncio.create_task(clock.sleep_until(clock.now() + CLOSE_SECONDS))
         try:
-            await asyncio.wait({handshake, timer}, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(TimeoutError):
+                async with clock.within(CLOSE_SECONDS):
+                    await self._finish(late)
         finally:
-            for task in (handshake, timer):
-                task.cancel()
-            await asyncio.gather(handshake, timer, return_exceptions=True)
             self.abort()
 
     async def _finish(self, late: Callable[[int], None]) -> None:
@@ -300,19 +297,13 @@ async def open_container(
     Raises:
         ContainerRefused: with what the container did.
     """
-    opening = asyncio.create_task(_open(url, path, headers, frame_bytes))
-    timer = asyncio.create_task(clock.sleep_until(clock.now() + seconds))
     try:
-        await asyncio.wait({opening, timer}, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            raise ContainerRefused(
-                f"{url}{path} did not accept the WebSocket within {seconds * 1000:g} ms (O3)"
-            )
-        return opening.result()
-    finally:
-        for task in (opening, timer):
-            task.cancel()
-        await asyncio.gather(opening, timer, return_exceptions=True)
+        async with clock.within(seconds):
+            return await _open(url, path, headers, frame_bytes)
+    except TimeoutError:
+        raise ContainerRefused(
+            f"{url}{path} did not accept the WebSocket within {seconds * 1000:g} ms (O3)"
+        ) from None
 
 
 async def _open(

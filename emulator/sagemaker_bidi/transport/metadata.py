@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 
 from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.frames import Frame
@@ -103,17 +103,10 @@ class MetadataStream:
     async def close(self) -> None:
         """Close it with the data stream (M3); what was on its way by then still counts."""
         self._socket.close(1000, "data stream ended", discard=True)
-        reading = asyncio.create_task(self.read())
-        timer = asyncio.create_task(self._clock.sleep_until(self._clock.now() + CLOSE_SECONDS))
-        try:
-            await asyncio.wait({reading, timer}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                reading.result()
-                await self._socket.wait_closed(self._clock)
-        finally:
-            for task in (reading, timer):
-                task.cancel()
-            await asyncio.gather(reading, timer, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.within(CLOSE_SECONDS):
+                await self.read()
+            await self._socket.wait_closed(self._clock)
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -258,22 +258,16 @@ async def open_upstream(
 
 
 async def _opened(stream: Stream, url: str, clock: Clock) -> None:
-    opening = asyncio.create_task(stream.opened())
-    timer = asyncio.create_task(clock.sleep_until(clock.now() + OPEN_SECONDS))
     try:
-        await asyncio.wait({opening, timer}, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            raise Refused(_unavailable(f"{url} has not answered within {OPEN_SECONDS:g} s"))
-        try:
-            opening.result()
-        except ClientStreamError:
-            if stream.refusal is None:
-                raise
-            raise Refused(_refusal(url, stream.refusal)) from None
-    finally:
-        for task in (opening, timer):
-            task.cancel()
-        await asyncio.gather(opening, timer, return_exceptions=True)
+        async with clock.within(OPEN_SECONDS):
+            await stream.opened()
+    except TimeoutError:
+        late = f"{url} has not answered within {OPEN_SECONDS:g} s"
+        raise Refused(_unavailable(late)) from None
+    except ClientStreamError:
+        if stream.refusal is None:
+            raise
+        raise Refused(_refusal(url, stream.refusal)) from None
 
 
 def _no_stream(url: str, error: ClientStreamError) -> Refusal:

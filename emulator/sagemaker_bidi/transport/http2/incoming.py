@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 
-from sagemaker_bidi.clock import Clock
+from sagemaker_bidi.clock import Clock, first_of
 from sagemaker_bidi.transport.http2.protection import Flood
 
 READ_SIZE = 256 * 1024
@@ -74,19 +74,13 @@ class Incoming:
     async def _read_headers(self, owed: int) -> bytes:
         if owed != self._owed:
             self._due = self._clock.now() + self._headers_seconds
-        reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
-        timer = asyncio.ensure_future(self._clock.sleep_until(self._due))
         try:
-            await asyncio.wait({reading, timer}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                raise Flood(
-                    f"no complete request within {self._headers_seconds:g} s "
-                    "(http2.headers_seconds)"
-                )
-            return reading.result()
-        finally:
-            reading.cancel()
-            timer.cancel()
+            async with self._clock.within(self._due - self._clock.now()):
+                return await self._reader.read(READ_SIZE)
+        except TimeoutError:
+            raise Flood(
+                f"no complete request within {self._headers_seconds:g} s (http2.headers_seconds)"
+            ) from None
 
     async def _after_silence(self, data: bytes) -> bytes:
         """What was read, with what came in silence; nothing where the connection ended in it."""
@@ -96,16 +90,9 @@ class Incoming:
                 # No client that keeps to its windows has that much to send.
                 await self._audible.wait()
                 break
-            reading = asyncio.ensure_future(self._reader.read(READ_SIZE))
-            audible = asyncio.ensure_future(self._audible.wait())
-            try:
-                await asyncio.wait({reading, audible}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                reading.cancel()
-                audible.cancel()
-                await asyncio.gather(reading, audible, return_exceptions=True)
-            if not reading.cancelled():
-                held.append(data := reading.result())
+            more = await first_of(self._reader.read(READ_SIZE), self._audible.wait())
+            if isinstance(more, bytes):
+                held.append(data := more)
                 room -= len(data)
         return b"".join(held) if data else b""
 
