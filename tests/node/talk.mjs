@@ -1,4 +1,5 @@
 // Plays one case and prints what the client saw as one JSON line: node talk.mjs URL CASE.
+// --8<-- [start:client]
 import { InvokeCommand, SageMakerClient } from "./sagemaker.mjs";
 
 const [url, name] = process.argv.slice(2);
@@ -10,7 +11,9 @@ const client = new SageMakerClient({
         secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY,
     },
 });
+// --8<-- [end:client]
 
+// --8<-- [start:echo]
 /** A Body whose parts are pushed one by one. */
 class Parts {
     #waiting = [];
@@ -57,6 +60,7 @@ async function echo(sends, endpoint = "echo") {
     }
     return { variant: InvokedProductionVariant, seen, ended: "end of stream" };
 }
+// --8<-- [end:echo]
 
 /** Sends one part, and leaves the input open whatever comes. */
 async function oneOpen(endpoint) {
