@@ -147,6 +147,18 @@ class Emulator:
         """The bundle of the system's roots and the local CA, as `SSL_CERT_FILE` wants it."""
         return self._identity.bundle
 
+    def end_session(self, session_id: str, why: str = "ended by the test") -> bool:
+        """End a session that runs: its client gets the end of the stream, its container Close 1001.
+
+        Args:
+            session_id: the request's id.
+            why: for the log and the session's record.
+
+        Returns:
+            False where no such session runs.
+        """
+        return self._invocations.end(session_id, why)
+
     @property
     def sessions(self) -> list[SessionRecord]:
         """The sessions so far, oldest first; the latest 1,000 are kept."""

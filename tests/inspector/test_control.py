@@ -36,7 +36,11 @@ when = { point = "to-client", after = 1 }
 async def api(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         Control(emulator) as control,
-        httpx.AsyncClient(base_url=control.url, trust_env=False) as client,
+        httpx.AsyncClient(
+            base_url=control.url,
+            trust_env=False,
+            headers={"authorization": f"Bearer {control.token_file.read_text()}"},
+        ) as client,
     ):
         yield client
 
@@ -136,7 +140,7 @@ async def test_sessions_are_listed_with_what_was_lost_and_nothing_of_what_was_sa
             "the plan cannot be written as JSON",
         ),
         ("text/plain", TOML, 415, "send application/toml or application/json"),
-        ("application/json", " " * (LARGEST_PLAN + 1), 413, "more than 1048576 bytes"),
+        ("application/json", " " * (LARGEST_PLAN + 1), 413, "more than 131072 bytes"),
     ],
     ids=str,
 )
@@ -162,6 +166,67 @@ async def test_a_name_that_is_taken_or_unknown_or_a_path_that_is_none_is_told(
         assert error_of(unknown) == "no plan named 'other' is in force; in force: slow"
         assert error_of(await client.get("/elsewhere")) == "Not Found"
         assert error_of(await client.put("/plans")) == "Method Not Allowed"
+
+
+async def test_only_who_can_read_the_file_may_use_it(emulator: Emulator) -> None:
+    async with Control(emulator) as control:
+        assert control.token_file.stat().st_mode & 0o777 == 0o600
+        async with httpx.AsyncClient(base_url=control.url, trust_env=False) as client:
+            for token in ("", "Bearer", "Bearer wrong", control.token_file.read_text()):
+                refused = await client.get("/sessions", headers={"authorization": token})
+                assert refused.status_code == 401
+                assert str(control.token_file) in error_of(refused)
+    assert not control.token_file.exists()
+
+
+async def test_a_web_page_is_refused_even_with_the_token(emulator: Emulator) -> None:
+    async with api(emulator) as client:
+        for origin in ("https://evil.example", "null", str(client.base_url).rstrip("/")):
+            response = await client.get("/plans", headers={"origin": origin})
+            assert response.status_code == 403
+
+
+async def test_a_session_is_ended_as_if_its_model_had_ended_it() -> None:
+    async with faulted() as w, api(w.emulator) as client:
+        stream = await opened(w)
+        assert (await client.delete(f"/sessions/{w.record.id}")).status_code == 204
+        await stream.finished()
+        assert (stream.ended, stream.reset) == (True, None)
+        ending = await w.watch.session_ended()
+        assert (ending.by, ending.why) == ("emulator", "ended over the control API")
+        again = await client.delete(f"/sessions/{w.record.id}")
+        assert (again.status_code, "no session" in error_of(again)) == (404, True)
+
+
+async def test_a_plan_that_takes_for_ever_to_read_is_refused_and_sessions_go_on() -> None:
+    async with faulted() as w, api(w.emulator) as client:
+        stream = await opened(w)
+        # tomllib takes minutes for this key.
+        posting = asyncio.ensure_future(
+            client.post(
+                "/plans",
+                content="a." * 60_000 + "a = 1",
+                headers={"content-type": "application/toml"},
+            )
+        )
+        await send(stream, "a")
+        assert await texts(stream, 1) == [b"a"]
+        assert not posting.done()
+        refused = await posting
+        assert refused.status_code == 400
+        assert "takes more than two seconds to read" in error_of(refused)
+
+
+async def test_the_command_line_takes_the_token_from_the_environment(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Control(emulator) as control:
+        token = control.token_file.read_text()
+        control.token_file.unlink()
+        missing = await bidi(control.url, "list")
+        assert (missing.exit_code, "the token is missing" in missing.output) == (1, True)
+        monkeypatch.setenv("BIDI_CONTROL_TOKEN", token)
+        assert (await bidi(control.url, "list")).exit_code == 0
 
 
 async def test_a_page_of_another_host_name_is_refused(emulator: Emulator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -98,11 +99,12 @@ def _told(rule: dict[str, Any]) -> str:
 
 
 def _ask(control: str, method: str, path: str, body: object = None) -> Any:
+    address = _address(control)
     request = urllib.request.Request(
-        _address(control) + path,
+        address + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
+        headers={"content-type": "application/json", "authorization": f"Bearer {_token(address)}"},
     )
     # The emulator is on this machine: a proxy has no business between.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -119,6 +121,18 @@ def _ask(control: str, method: str, path: str, body: object = None) -> Any:
         return json.loads(text) if text else None
     except ValueError:
         fail(f"{control} answered without JSON; is it an emulator's control port?")
+
+
+def _token(address: str) -> str:
+    if given := os.environ.get("BIDI_CONTROL_TOKEN"):
+        return given
+    from sagemaker_bidi.inspector.token import token_file
+
+    try:
+        return token_file(urllib.parse.urlsplit(address).port or 80).read_text("utf-8")
+    except OSError:
+        # The emulator, if there is one, says where it keeps the token.
+        return ""
 
 
 def _address(control: str) -> str:

@@ -4,9 +4,10 @@
     POST   /plans            put one into force: TOML, or JSON of the same shape
     DELETE /plans/{name}     take one out of force; not a byte is lost
     GET    /sessions         the sessions so far
+    DELETE /sessions/{id}    end one that runs
 
-It listens on 127.0.0.1 alone, and web pages cannot use it: a page of another origin can neither
-send these content types nor DELETE without asking first, and a foreign host name is refused.
+It listens on 127.0.0.1 alone and wants the token that it wrote to a file of its owner's. Web pages
+cannot use it: whatever has an Origin is refused, and so is a foreign host name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import asyncio
 import json
 import logging
 import socket
-import tomllib
+import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -31,6 +33,7 @@ from starlette.routing import Route
 
 from sagemaker_bidi.emulator import Emulator, PortTaken
 from sagemaker_bidi.faults.plan import PlanError, plan_table, read_plan
+from sagemaker_bidi.inspector.token import Guard, token_file, write_token
 from sagemaker_bidi.session.record import SessionRecord
 from sagemaker_bidi.shown import logger_named
 
@@ -39,8 +42,18 @@ logger = logger_named("bidi.control")
 logger.setLevel(logging.WARNING)
 
 DEFAULT_CONTROL_PORT = 8444
-LARGEST_PLAN = 1024 * 1024
-FORMATS = {"application/toml": tomllib.loads, "application/json": json.loads}
+LARGEST_PLAN = 128 * 1024
+TOML, JSON = "application/toml", "application/json"
+# tomllib takes the square of a long key's length: in a process that may use two seconds.
+_READ_TOML = """
+import json, resource, sys, tomllib
+resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
+try:
+    table = tomllib.loads(sys.stdin.buffer.read().decode())
+    print(json.dumps(table))
+except (ValueError, RecursionError, TypeError) as error:
+    sys.exit(str(error))
+"""
 
 
 class Control:
@@ -56,7 +69,7 @@ class Control:
 
     def __init__(self, emulator: Emulator, port: int = 0) -> None:
         self._port = port
-        self._application = application(emulator)
+        self._emulator = emulator
         self._stopping = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
@@ -65,16 +78,27 @@ class Control:
         """Where it listens, `http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def token_file(self) -> Path:
+        """The file of the token that requests have to bring; its owner alone can read it."""
+        return token_file(self._port, self._emulator.ca.parent)
+
     async def __aenter__(self) -> Self:
         listener = _listen(self._port)
         self._port = listener.getsockname()[1]
+        try:
+            token = write_token(self.token_file)
+        except OSError:
+            listener.close()
+            raise
+        guarded = Guard(application(self._emulator), token, self.token_file)
         config = Config()
         config.bind = [f"fd://{listener.detach()}"]
         config.graceful_timeout = 1
         config.errorlog = logger
         self._serving = asyncio.create_task(
             hypercorn.asyncio.serve(
-                cast(Any, self._application), config, shutdown_trigger=self._stopping.wait
+                cast(Any, guarded), config, shutdown_trigger=self._stopping.wait
             ),
             name="control",
         )
@@ -88,6 +112,7 @@ class Control:
     ) -> None:
         assert self._serving is not None
         self._stopping.set()
+        self.token_file.unlink(missing_ok=True)
         await self._serving
 
 
@@ -98,8 +123,9 @@ def application(emulator: Emulator) -> Starlette:
         return JSONResponse({"plans": [plan_table(plan) for plan in emulator.faults.plans]})
 
     async def add(request: Request) -> Response:
-        plan = read_plan(
-            await _table(request), name=request.query_params.get("name", "plan"), where="the plan"
+        name = request.query_params.get("name", "plan")
+        plan = await asyncio.to_thread(
+            read_plan, await _table(request), name=name, where="the plan"
         )
         try:
             # Before it is in force: a plan that cannot be listed would hide all others.
@@ -122,12 +148,19 @@ def application(emulator: Emulator) -> Starlette:
     async def sessions(request: Request) -> Response:
         return JSONResponse({"sessions": [described(record) for record in emulator.sessions]})
 
+    async def end(request: Request) -> Response:
+        session_id = request.path_params["id"]
+        if not emulator.end_session(session_id, "ended over the control API"):
+            raise HTTPException(404, f"no session {session_id} runs")
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
             Route("/plans", plans, methods=["GET"]),
             Route("/plans", add, methods=["POST"]),
             Route("/plans/{name:path}", remove, methods=["DELETE"]),
             Route("/sessions", sessions, methods=["GET"]),
+            Route("/sessions/{id}", end, methods=["DELETE"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
         exception_handlers={HTTPException: _tell, PlanError: _tell},
@@ -166,20 +199,34 @@ def described(record: SessionRecord) -> dict[str, Any]:
 
 async def _table(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in FORMATS:
-        raise HTTPException(415, f"content-type {kind!r}: send {' or '.join(FORMATS)}")
+    if kind not in (TOML, JSON):
+        raise HTTPException(415, f"content-type {kind!r}: send {TOML} or {JSON}")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST_PLAN:
             raise HTTPException(413, f"the plan has more than {LARGEST_PLAN} bytes")
     try:
-        table = FORMATS[kind](body.decode())
+        document = await _json_of(bytes(body)) if kind == TOML else body.decode()
+        table = await asyncio.to_thread(json.loads, document)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the plan is no valid {kind}: {error}") from error
     if not isinstance(table, dict):
         raise HTTPException(400, "the plan is no table of name, seed and rules")
     return table
+
+
+async def _json_of(toml: bytes) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-c", _READ_TOML),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(toml)
+    if process.returncode:
+        raise ValueError(err.decode().strip() or "it takes more than two seconds to read")
+    return out
 
 
 async def _tell(request: Request, error: Exception) -> Response:

@@ -120,7 +120,8 @@ async def _serve(
         if control_port is not None:
             from sagemaker_bidi.inspector.control import Control
 
-            control = (await running.enter_async_context(Control(emulator, control_port))).url
+            api = await running.enter_async_context(Control(emulator, control_port))
+            control = f"{api.url} (token in {api.token_file})"
         # What is there now stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()

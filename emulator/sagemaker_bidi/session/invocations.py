@@ -103,6 +103,18 @@ class Invocations:
         """How many sessions run now."""
         return len(self._live)
 
+    def end(self, session_id: str, why: str) -> bool:
+        """End a session that runs, as if its model had (E2); False where there is none.
+
+        Args:
+            why: for the developer.
+        """
+        for live in self._live:
+            if live.id == session_id:
+                live.end(None, why)
+                return True
+        return False
+
     def shut_down(self) -> None:
         """End every session that still runs or opens; its client is told."""
         self._shut_down = True
