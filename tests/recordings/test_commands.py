@@ -20,7 +20,8 @@ from sagemaker_bidi.commands.bidi import app
 from sagemaker_bidi.config import load_config
 from sagemaker_bidi.recordings.files import read_recording
 from sagemaker_bidi.recordings.format import PartEvent
-from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.play import play
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.recordings.conftest import Trust

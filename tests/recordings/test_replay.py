@@ -10,9 +10,10 @@ from websockets.frames import Opcode
 from sagemaker_bidi import ManualClock
 from sagemaker_bidi.recordings.files import RecordingError
 from sagemaker_bidi.recordings.format import Header, Opening, PartEvent
-from sagemaker_bidi.replay.play import Outcome, Pace, play
+from sagemaker_bidi.replay.play import Outcome, play
 from sagemaker_bidi.replay.playback import Playback
 from sagemaker_bidi.replay.report import outcome_lines
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi_fixtures.containers.connection import FrameSocket
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer

@@ -9,8 +9,9 @@ import pytest
 from sagemaker_bidi import Config, Emulator
 from sagemaker_bidi.recordings.files import read_recording
 from sagemaker_bidi.recordings.script import script_of
-from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.play import play
 from sagemaker_bidi.replay.playback import Playback
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.recordings.conftest import Trust

@@ -17,7 +17,8 @@ from sagemaker_bidi.endpoints.addresses import container_url
 from sagemaker_bidi.recordings.files import read_recording
 from sagemaker_bidi.recordings.format import Control, Header
 from sagemaker_bidi.recordings.recorder import Recorder
-from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.play import play
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi.tap import Passage, Tap, TappedSession
 from sagemaker_bidi.transport.container import Closed

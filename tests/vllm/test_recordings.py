@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sagemaker_bidi.recordings.files import read_recording
-from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.play import play
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_contract.replay.choice import BUNDLED

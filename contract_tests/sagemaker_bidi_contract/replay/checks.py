@@ -11,8 +11,9 @@ from sagemaker_bidi.recordings.format import Control, FrameEvent, PartEvent
 from sagemaker_bidi.recordings.script import Message, as_json
 from sagemaker_bidi.replay.compare import IGNORED
 from sagemaker_bidi.replay.play import Outcome as Replayed
-from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.play import play
 from sagemaker_bidi.replay.report import told
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import OPEN_SECONDS, Target
 from sagemaker_bidi_contract.checks import Check, Registry, SelectionError
 from sagemaker_bidi_contract.exchange import ExchangeLog

@@ -18,9 +18,10 @@ from sagemaker_bidi.recordings.files import (
     within,
 )
 from sagemaker_bidi.replay.compare import IGNORED, MODES, Mode
-from sagemaker_bidi.replay.play import Pace, play
+from sagemaker_bidi.replay.play import play
 from sagemaker_bidi.replay.playback import Playback
 from sagemaker_bidi.replay.report import outcome_lines, played_lines
+from sagemaker_bidi.replay.side import Pace
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi.shown import plain
 from sagemaker_bidi_fixtures.containers.server import PortTaken as ContainerPortTaken

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sagemaker_bidi.clock import Clock, RealClock
 from sagemaker_bidi.contract.endings import ABNORMAL
+from sagemaker_bidi.contract.frames import Frame
 from sagemaker_bidi.recordings.files import Recording, RecordingError
 from sagemaker_bidi.recordings.format import Opening
 from sagemaker_bidi.recordings.script import Assembly, Finish, Heard, Message, Script, script_of
 from sagemaker_bidi.replay.compare import IGNORED, Difference, Mode, compare
+from sagemaker_bidi.replay.side import Pace, Side
 from sagemaker_bidi.replay.targets import Target, TargetRefused
 from sagemaker_bidi.transport.container import DATA, Closed
 from sagemaker_bidi.transport.link import Link
 
 SETTLE_SECONDS = 0.1
 CLEAN = (1000, 1005)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a recording is played.
-
-    Whatever the pace, the client's side says nothing before it has heard what it had heard in the
-    recording: a target may be slower than the recorded one.
-
-    Args:
-        speed: times as fast as it was recorded; 0 for as fast as it goes.
-        patience: seconds to wait for what was recorded.
-    """
-
-    speed: float = 1.0
-    patience: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +80,12 @@ async def play(
         link = await target.open(recording.header.path, clock)
     except TargetRefused as refused:
         return Outcome(recording, 0, (), f"no stream was opened: {refused}")
-    player = _Player(script, link, mode, pace, clock)
-    await player.run()
-    received = tuple(player.assembly.messages)
-    problem = player.problem or _ending_problem(script.finish, player.closed, target, mode)
+    client = _Client(script, link, mode, pace, clock)
+    await client.run()
+    received = tuple(client.side.heard.messages)
+    problem = client.problem or _ending_problem(script.finish, client.closed, target, mode)
     difference = compare(script.container_messages, received, mode, ignored)
-    return Outcome(recording, player.sent, received, problem, difference)
+    return Outcome(recording, client.side.said, received, problem, difference)
 
 
 async def _play_refusal(
@@ -162,25 +147,27 @@ def _told(closed: Closed) -> str:
     return f"Close {closed.code} ({closed.reason or 'no reason'})"
 
 
-class _Player:
+class _Client:
     """The client's side of one session."""
 
     def __init__(self, script: Script, link: Link, mode: Mode, pace: Pace, clock: Clock) -> None:
-        self.assembly = Assembly()
         self.closed: Closed | None = None
-        self.sent = 0
         self.problem = ""
         self._script = script
         self._link = link
-        self._mode = mode
         self._pace = pace
         self._clock = clock
-        self._changed = asyncio.Event()
+        self._final = mode == "text"
+        self.side = Side(
+            script.client, pace, clock, final=self._final, patience=self._pace.patience
+        )
 
     async def run(self) -> None:
         reading = asyncio.create_task(self._read())
         try:
-            await self._speak()
+            unsaid = await self.side.speak(self._send)
+            if unsaid is not None:
+                self._miss(unsaid.heard, f"it says message {self.side.said + 1}")
             if not self.problem:
                 await self._hear_out()
         finally:
@@ -195,66 +182,41 @@ class _Player:
             received = await self._link.receive()
             if isinstance(received, Closed):
                 self.closed = received
-            else:
-                for frame in received:
-                    if frame.opcode in DATA:
-                        self.assembly.receive(frame)
-            self._changed.set()
+                self.side.end()
+                return
+            for frame in received:
+                if frame.opcode in DATA:
+                    self.side.receive(frame)
 
-    async def _speak(self) -> None:
-        start = self._clock.now()
-        for said in self._script.client:
-            if not await self._heard(said.heard, f"it says message {self.sent + 1}"):
-                return
-            if self._pace.speed:
-                await self._clock.sleep_until(start + said.seconds / self._pace.speed)
-            if self.closed is not None:
-                return
-            self._link.send(said.frame)
-            self.sent += 1
-            if self._link.congested:
-                try:
-                    async with self._clock.unscaled.within(self._pace.patience):
-                        await self._link.drain()
-                except TimeoutError:
-                    self.problem = "the target takes nothing more"
+    async def _send(self, frame: Frame) -> None:
+        self._link.send(frame)
+        if self._link.congested:
+            try:
+                async with self._clock.unscaled.within(self._pace.patience):
+                    await self._link.drain()
+            except TimeoutError:
+                self.problem = "the target takes nothing more"
 
     async def _hear_out(self) -> None:
         """Wait for the rest of the answer, and for the end where that is the container's."""
         all_of_it = Assembly()
         for said in self._script.container:
             all_of_it.receive(said.frame)
-        if not await self._heard(all_of_it.heard, "the session ends"):
+        if not await self.side.has_heard(all_of_it.heard):
+            self._miss(all_of_it.heard, "the session ends")
+        elif self._script.finish.by != "container":
+            # What a target says too much has to have a chance to come.
+            await self._clock.sleep_until(self._clock.now() + SETTLE_SECONDS)
+        elif not await self.side.until(lambda: self.side.over):
+            self.problem = "the target did not end the session as it did in the recording"
+
+    def _miss(self, heard: Heard, before: str) -> None:
+        """What is wrong where the target has not said what it had said by then."""
+        expected, said = self.side.counted(heard), self.side.counted(self.side.heard.heard)
+        if said >= expected:
             return
-        if self._script.finish.by == "container":
-            if not await self._until(lambda: self.closed is not None):
-                self.problem = "the target did not end the session as it did in the recording"
-            return
-        # What a target says too much has to have a chance to come.
-        await self._clock.sleep_until(self._clock.now() + SETTLE_SECONDS)
-
-    async def _heard(self, heard: Heard, before: str) -> bool:
-        """Wait until the target has said what it had said by then."""
-        final = self._mode == "text"
-        expected = heard.final if final else heard.messages
-
-        def said() -> int:
-            return self.assembly.final if final else len(self.assembly.messages)
-
-        await self._until(lambda: said() >= expected or self.closed is not None)
-        if said() >= expected:
-            return True
-        kind = "messages that are no deltas" if final else "messages"
+        kind = "messages that are no deltas" if self._final else "messages"
         why = "then it ended the session" if self.closed else f"within {self._pace.patience:g} s"
-        self.problem = f"before {before}, {expected} {kind} were recorded; {said()} came, {why}"
+        self.problem = f"before {before}, {expected} {kind} were recorded; {said} came, {why}"
         if self.closed is not None:
             self.problem += f" with {_told(self.closed)}"
-        return False
-
-    async def _until(self, condition: Callable[[], bool]) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.unscaled.within(self._pace.patience):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        return condition()

@@ -15,9 +15,9 @@ from sagemaker_bidi.contract.endings import ABNORMAL, NO_STATUS
 from sagemaker_bidi.contract.frames import Frame, Opcode
 from sagemaker_bidi.contract.opening import CONTAINER_PATH
 from sagemaker_bidi.recordings.files import Recording, RecordingError
-from sagemaker_bidi.recordings.script import Assembly, Finish, Script, script_of
+from sagemaker_bidi.recordings.script import Finish, Heard, Script, script_of
 from sagemaker_bidi.replay.compare import IGNORED, Difference, Mode, compare
-from sagemaker_bidi.replay.play import Pace
+from sagemaker_bidi.replay.side import Pace, Side
 from sagemaker_bidi.transport.container import DATA
 from sagemaker_bidi_fixtures.containers.connection import FrameSocket
 from sagemaker_bidi_fixtures.containers.server import FrameServer
@@ -160,14 +160,14 @@ class Playback:
         return self._recordings[number] if number < len(self._recordings) else None
 
     async def _play(self, connection: FrameSocket, recording: Recording, script: Script) -> None:
-        turn = _Turn(script, connection, self._pace, self._clock)
+        container = _Container(script, connection, self._pace, self._clock)
         try:
-            await turn.run()
+            await container.run()
         finally:
             difference = compare(
-                script.client_messages, turn.heard.messages, self._mode, self._ignored
+                script.client_messages, container.side.heard.messages, self._mode, self._ignored
             )
-            await self._note(Played(recording, turn.said, turn.problem, difference))
+            await self._note(Played(recording, container.side.said, container.problem, difference))
 
     async def _note(self, played: Played) -> None:
         async with self.changed:
@@ -194,25 +194,24 @@ def _script(recording: Recording) -> Script:
     return script
 
 
-class _Turn:
-    """One connection."""
+class _Container:
+    """The container's side of one connection."""
 
     def __init__(self, script: Script, connection: FrameSocket, pace: Pace, clock: Clock) -> None:
-        self.heard = Assembly()
-        self.said = 0
         self.problem = ""
         self._script = script
         self._connection = connection
-        self._pace = pace
-        self._clock = clock
-        self._start = clock.now()
-        self._changed = asyncio.Event()
-        self._gone = False
+        # A client may take its time; how long is its own affair.
+        self.side = Side(script.container, pace, clock)
 
     async def run(self) -> None:
         listening = asyncio.create_task(self._listen())
         try:
-            await self._speak()
+            if await self.side.speak(self._send) is not None:
+                self.problem = (
+                    f"the client left after {len(self.side.heard.messages)} messages, before "
+                    f"{len(self._script.container) - self.side.said} frames were said"
+                )
             await self._finish(self._script.finish, listening)
         finally:
             listening.cancel()
@@ -223,47 +222,27 @@ class _Turn:
             while (frame := await self._connection.receive()) is not None:
                 opcode = Opcode(int(frame.opcode))
                 if opcode in DATA:
-                    self.heard.receive(Frame(opcode, bytes(frame.data), frame.fin))
-                    self._changed.set()
+                    self.side.receive(Frame(opcode, bytes(frame.data), frame.fin))
         except ConnectionError:
             pass
         finally:
-            self._gone = True
-            self._changed.set()
+            self.side.end()
 
-    async def _speak(self) -> None:
-        for said in self._script.container:
-            expected = said.heard.messages
-            while len(self.heard.messages) < expected and not self._gone:
-                self._changed.clear()
-                await self._changed.wait()
-            if self._pace.speed and not self._gone:
-                await self._clock.sleep_until(self._start + said.seconds / self._pace.speed)
-            if self._gone:
-                self.problem = (
-                    f"the client left after {len(self.heard.messages)} messages, before "
-                    f"{len(self._script.container) - self.said} frames were said"
-                )
-                return
-            frame = said.frame
-            await self._connection.send(WireOpcode(int(frame.opcode)), frame.payload, fin=frame.fin)
-            self.said += 1
+    async def _send(self, frame: Frame) -> None:
+        await self._connection.send(WireOpcode(int(frame.opcode)), frame.payload, fin=frame.fin)
 
     async def _finish(self, finish: Finish, listening: asyncio.Task[None]) -> None:
-        expected = len(self._script.client_messages)
-        if finish.by == "container":
-            while len(self.heard.messages) < expected and not self._gone:
-                self._changed.clear()
-                await self._changed.wait()
-            if self._pace.speed and not self._gone:
-                await self._clock.sleep_until(self._start + finish.seconds / self._pace.speed)
-            if self._gone:
-                return
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            await self._end(finish)
-        else:
+        if finish.by != "container":
             await listening
+            return
+        await self.side.has_heard(Heard(len(self._script.client_messages)))
+        if not self.side.over:
+            await self.side.time_for(finish.seconds)
+        if self.side.over:
+            return
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await self._end(finish)
 
     async def _end(self, finish: Finish) -> None:
         code = finish.code
