@@ -18,7 +18,7 @@ from sagemaker_bidi_client.audio import Audio, AudioError, load
 from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError, UnusableValue
 from sagemaker_bidi_client.events import Event, Result
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 
 USAGE = 2
 """Exit status for a command line that can't work."""

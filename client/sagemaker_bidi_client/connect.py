@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aws_sdk_sagemaker_runtime_http2.client import AsyncSageMakerRuntimeHTTP2Client
 from aws_sdk_sagemaker_runtime_http2.models import InvokeEndpointWithBidirectionalStreamInput
-from smithy_aws_core.config.exceptions import ConfigError
 
 from sagemaker_bidi_client.errors import SettingsError, UnusableValue
 from sagemaker_bidi_client.history import History
-from sagemaker_bidi_client.sdk import FailureProbe, Transport, regional_url, resolve_config
+from sagemaker_bidi_client.releases import CONFIG_ERRORS, Client, resolve
+from sagemaker_bidi_client.sdk import FailureProbe, Transport, regional_url
 from sagemaker_bidi_client.stream import Stream
 from sagemaker_bidi_client.translate import opening_error
 
@@ -55,8 +54,8 @@ async def open_stream(
         _check_url(endpoint_url, "--endpoint-url")
     transport = _transport(ca)
     try:
-        config = await resolve_config(endpoint_url=endpoint_url, region=region, transport=transport)
-    except ConfigError as error:
+        config = await resolve(endpoint_url=endpoint_url, region=region, transport=transport)
+    except CONFIG_ERRORS as error:
         raise SettingsError(
             f"the AWS configuration can't be used: {error}",
             # Found by its text: the SDK's error for a missing region has no type of its own.
@@ -70,9 +69,7 @@ async def open_stream(
     _check_url(url, "the endpoint URL of the AWS settings (AWS_ENDPOINT_URL…, or the profile)")
 
     probe = FailureProbe()
-    client = AsyncSageMakerRuntimeHTTP2Client(
-        config=config, plugins=[lambda copied: copied.interceptors.append(probe)]
-    )
+    client = Client(config=config, plugins=[lambda copied: copied.interceptors.append(probe)])
     history = History()
     invoking = asyncio.ensure_future(
         client.invoke_endpoint_with_bidirectional_stream(
@@ -94,10 +91,10 @@ async def open_stream(
             raise opening_error(error, url=url, refusal=None, history=history) from error
     except BaseException:
         invoking.cancel()
-        await client.close()
+        await transport.close()
         raise
     history.mark("request under way")
-    stream = Stream(duplex, url=url, history=history, transport=transport, on_close=client.close)
+    stream = Stream(duplex, url=url, history=history, transport=transport, on_close=transport.close)
     try:
         yield stream
     finally:

@@ -1,7 +1,7 @@
 """The AWS SDK, set up for duplex streams, with its gaps closed.
 
 Everything that touches the SDK's insides stands here, so that an SDK release that moves them
-breaks one file. Written against `aws-sdk-sagemaker-runtime-http2` 0.12.
+breaks one file; `releases.py` has what goes by another name in another release.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import functools
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from aws_sdk_sagemaker_runtime_http2.config import AsyncSageMakerRuntimeHTTP2Config
 from awscrt.aio.http import AIOHttpClientConnectionUnified, AIOHttpClientStreamUnified
 from awscrt.io import ClientTlsContext, TlsContextOptions
 from smithy_core.interceptors import Interceptor, OutputContext
@@ -42,7 +41,31 @@ class Refusal:
     body: bytes
 
 
-class Transport(AWSCRTHTTPClient):
+class Trusting(AWSCRTHTTPClient):
+    """The SDK's HTTP/2 client, told whom to trust.
+
+    The SDK has no other way to say it but the environment of the whole process.
+
+    Args:
+        ca: PEM certificates to trust in place of the system's.
+    """
+
+    def __init__(self, ca: bytes | None = None) -> None:
+        super().__init__(
+            eventloop=_event_loop(),
+            client_config=AWSCRTHTTPClientConfig(force_http_2=True),
+        )
+        if ca is not None:
+            options = TlsContextOptions()
+            options.override_default_trust_store(ca)
+            self._tls_ctx = ClientTlsContext(options)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # Releases up to 0.10 copy the configuration for each call, and would forget whom to trust.
+        return self
+
+
+class Transport(Trusting):
     """The SDK's HTTP/2 client, which also notices what the SDK leaves out.
 
     - A stream that dies before its headers fails; the SDK's own would wait for ever.
@@ -55,17 +78,11 @@ class Transport(AWSCRTHTTPClient):
     """
 
     def __init__(self, ca: Path | None = None) -> None:
-        super().__init__(
-            eventloop=_event_loop(),
-            client_config=AWSCRTHTTPClientConfig(force_http_2=True),
-        )
-        if ca is not None:
-            options = TlsContextOptions()
-            options.override_default_trust_store_from_path(None, str(ca))
-            self._tls_ctx = ClientTlsContext(options)
+        super().__init__(None if ca is None else ca.read_bytes())
         self.ca = ca
         self.connected = False
         self.refusal: Refusal | None = None
+        self.request_id: str | None = None
         self._crt_stream: AIOHttpClientStreamUnified | None = None
 
     async def _build_new_connection(self, url: URI) -> AIOHttpClientConnectionUnified:
@@ -93,18 +110,27 @@ class Transport(AWSCRTHTTPClient):
         if not stream._response_status_future.done():
             await stream.wait_for_completion()
         response = await super()._await_response(stream)
-        if response.status == 200:
-            return response
-        body = b""
-        async for chunk in response.chunks():
-            body += chunk
-            if len(body) > _ERROR_BODY_LIMIT:
-                break
         headers = {
             name.lower(): field.as_string() for name, field in response.fields.entries.items()
         }
+        self.request_id = headers.get("x-amzn-requestid")
+        if response.status == 200:
+            return response
+        body = b""
+        length = _length(headers)
+        # Not to the end of the stream: awscrt 0.28 tells it only once the input is closed too.
+        chunks = response.chunks()
+        while len(body) < length and (chunk := await anext(chunks, b"")):
+            body += chunk
         self.refusal = Refusal(response.status, headers, body)
         return _Buffered(response, body)
+
+    async def close(self) -> None:
+        """Close the connection; releases up to 0.10 leave that to the collector."""
+        connections = [*self._connections.values()]
+        self._connections.clear()
+        closing = (connection.close() for connection in connections)
+        await asyncio.gather(*closing, return_exceptions=True)
 
     def broken(self) -> BaseException | None:
         """Tell why the stream died; None while it lives and where both sides ended it cleanly."""
@@ -131,6 +157,11 @@ class Transport(AWSCRTHTTPClient):
             _forget(writer)
 
 
+def _length(headers: Mapping[str, str]) -> int:
+    told = headers.get("content-length", "")
+    return min(int(told), _ERROR_BODY_LIMIT) if told.isdecimal() else _ERROR_BODY_LIMIT
+
+
 class _Buffered(AWSCRTHTTPResponse):
     """An error response whose body has been read, and can be read again."""
 
@@ -149,6 +180,9 @@ class FailureProbe(Interceptor[Any, Any, Any, Any]):
     are no credentials: the SDK tells the reason to a task that nobody can reach.
     """
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __init__(self) -> None:
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[Any] | None = None
@@ -159,18 +193,6 @@ class FailureProbe(Interceptor[Any, Any, Any, Any]):
             if self._task is not None:
                 self._task.add_done_callback(_forget)
             self.failed.set_result(context.response)
-
-
-async def resolve_config(
-    *, endpoint_url: str | None, region: str | None, transport: Transport
-) -> AsyncSageMakerRuntimeHTTP2Config:
-    """Resolve the SDK's configuration as the SDK does, from arguments, environment and profile."""
-    given: dict[str, Any] = {"transport": transport}
-    if endpoint_url is not None:
-        given["endpoint_uri"] = endpoint_url
-    if region is not None:
-        given["region"] = region
-    return await AsyncSageMakerRuntimeHTTP2Config.resolve(**given)
 
 
 def regional_url(region: str) -> str:

@@ -23,6 +23,7 @@ from sagemaker_bidi_client.translate import opening_error, streaming_error
 _BUFFERED_PARTS = 256
 _MESSAGE_LIMIT = 16 * 1024 * 1024
 _SLOW_CONNECTION = 1.0
+_REFUSAL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,19 @@ class Stream:
         if self._opening is None:
             raise self._failure or StreamEnded("the stream was closed before it was open")
         return self._opening
+
+    async def why_not_open(self) -> StreamError | None:
+        """Close the input of a stream that doesn't open, and tell what has kept it from that.
+
+        To be asked when `opened()` takes too long: with SDK 0.4 a refusal is seen only once the
+        input is closed (E8). None where nothing comes then either.
+        """
+        closing = asyncio.create_task(self._close_input())
+        self._sends.add(closing)
+        closing.add_done_callback(self._sends.discard)
+        closing.add_done_callback(_forget)
+        await asyncio.wait({self._reader}, timeout=_REFUSAL_SECONDS)
+        return self._failure
 
     @property
     def refusal(self) -> Refusal | None:
@@ -212,9 +226,11 @@ class Stream:
             told.__cause__ = error
             await self._finish(told)
             return
-        metadata = output.response_metadata
-        self._opening = Opening(output.invoked_production_variant, metadata.request_id)
-        self.history.mark(f"response {metadata.http_status_code or 200}")
+        # Only the newest releases of the SDK hand out what the headers say beside the model.
+        metadata = getattr(output, "response_metadata", None) or self._transport
+        request_id = metadata.request_id if metadata else None
+        self._opening = Opening(output.invoked_production_variant, request_id)
+        self.history.mark("response 200")
         self._decided.set()
         try:
             while (event := await receiver.receive()) is not None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from aws_sdk_sagemaker_runtime_http2.models import InternalStreamFailure, ModelStreamError
 from awscrt.exceptions import AwsCrtError
-from smithy_aws_core.config.exceptions import ConfigError
 from smithy_aws_event_stream.exceptions import EventError, UnmodeledEventError
 from smithy_core.exceptions import EndpointResolutionError, SmithyIdentityError
 from smithy_http.exceptions import SmithyHTTPError
@@ -24,6 +23,7 @@ from sagemaker_bidi_client.errors import (
     advice_for_transport,
 )
 from sagemaker_bidi_client.history import History
+from sagemaker_bidi_client.releases import CONFIG_ERRORS
 from sagemaker_bidi_client.sdk import Refusal
 
 
@@ -43,7 +43,7 @@ def opening_error(
                 return SettingsError(
                     f"no usable AWS credentials: {cause}", advice=_credentials_advice()
                 )
-            case ConfigError():
+            case _ if isinstance(cause, CONFIG_ERRORS):
                 return SettingsError(f"the AWS configuration can't be used: {cause}")
             case EndpointResolutionError():
                 return SettingsError(f"no address to connect to: {cause}")

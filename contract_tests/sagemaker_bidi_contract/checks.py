@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sagemaker_bidi.contract.ledger import LedgerError, ledger
+from sagemaker_bidi.extras import ExtraMissing, needs
 from sagemaker_bidi_contract.verdicts import Outcome
 
 type Kind = Literal["container", "endpoint", "image"]
@@ -93,7 +95,9 @@ class Registry:
     def all(self) -> tuple[Check, ...]:
         """Every check, module by module; those that end the target come last."""
         for module in self._modules:
-            importlib.import_module(module)
+            # What needs an extra is not there without it; whoever asks for it is told.
+            with contextlib.suppress(ExtraMissing), needs("client", module):
+                importlib.import_module(module)
         return tuple(sorted(self._checks.values(), key=self._place))
 
     def select(

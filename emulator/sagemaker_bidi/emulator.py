@@ -23,6 +23,7 @@ from sagemaker_bidi.faults.in_force import InForce, PlansInForce
 from sagemaker_bidi.faults.plan import Plan
 from sagemaker_bidi.own_thread import OwnThread, call_on
 from sagemaker_bidi.recordings.recorder import Recorder
+from sagemaker_bidi.session.containers import prepare
 from sagemaker_bidi.session.invocations import Invocations
 from sagemaker_bidi.session.kept import KEEP_BYTES, Kept
 from sagemaker_bidi.session.record import SessionRecord
@@ -264,9 +265,11 @@ class Emulator:
 
         Raises:
             PortTaken: the address cannot be listened on.
+            ExtraMissing: an endpoint stands in front of another one, and there is no AWS SDK.
         """
         if self._serving is not None:
             raise RuntimeError(f"the emulator runs already, at {self.url}")
+        prepare(self.config.endpoint_list())
         # New ones each time: the loop may be another one.
         self._stop_asked, self._hurry = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()

@@ -14,6 +14,7 @@ from aws_sdk_sagemaker_runtime_http2.models import (
 )
 from smithy_core.response import ResponseMetadata
 
+from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_client.history import History
 from sagemaker_bidi_client.stream import Opening
 
@@ -112,6 +113,7 @@ class FakeModel:
     takes: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[dict[str, Any]] = field(default_factory=list)
     refusal: Exception | None = None
+    late_refusal: StreamError | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -130,6 +132,9 @@ class FakeModel:
         if self.refusal is not None:
             raise self.refusal
         return Opening("AllTraffic", "req-1")
+
+    async def why_not_open(self) -> StreamError | None:
+        return self.late_refusal
 
     async def send_text(self, text: str) -> None:
         await self.takes.wait()

@@ -17,7 +17,7 @@ from sagemaker_bidi_client.errors import (
 )
 from sagemaker_bidi_client.events import Event
 from sagemaker_bidi_client.realtime import Usage
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 from tests.client.fakes import FakeModel
 
 AUDIO = Audio(bytes(range(256)) * 64, 0.512, 16_000, 1, "WAV PCM_16")
@@ -126,6 +126,14 @@ async def test_headers_that_never_come_are_an_error() -> None:
     model = on_final()
     model.opens.clear()
     with pytest.raises(ConnectionFailed, match=r"no response headers within 0\.01 s"):
+        await transcribe(AUDIO, model, Plan(open_timeout=0.01))
+
+
+async def test_a_refusal_that_shows_only_once_the_input_is_closed_is_told_as_it_was() -> None:
+    model = on_final()
+    model.opens.clear()
+    model.late_refusal = StreamBroken("HTTP 400")
+    with pytest.raises(StreamBroken, match="HTTP 400"):
         await transcribe(AUDIO, model, Plan(open_timeout=0.01))
 
 

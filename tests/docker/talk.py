@@ -16,7 +16,7 @@ from sagemaker_bidi.environment import Environment
 from sagemaker_bidi_client import Stream, load, open_stream, realtime, transcribe
 from sagemaker_bidi_client.audio import Audio
 from sagemaker_bidi_client.errors import StreamError
-from sagemaker_bidi_client.transcribe import Plan
+from sagemaker_bidi_client.transcription import Plan
 from sagemaker_bidi_fixtures.speech import recording
 
 ENDPOINT = "voxtral"

@@ -15,7 +15,7 @@ import pytest
 from sagemaker_bidi.containers.hosted import STOP_SECONDS
 from sagemaker_bidi.containers.image import LABEL
 from sagemaker_bidi_client import load, transcribe
-from sagemaker_bidi_client.transcribe import Plan
+from sagemaker_bidi_client.transcription import Plan
 from tests.docker.command import Command
 from tests.docker.talk import FOX, LIMIT_SECONDS, docker, sdk_stream
 

@@ -19,7 +19,7 @@ from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_client.realtime import append, commit, session_update
 from sagemaker_bidi_client.stream import Stream
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,

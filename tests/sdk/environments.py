@@ -52,6 +52,12 @@ def python_with(release: str, *, home: Path = HOME) -> Path:
     return place / "bin" / "python"
 
 
+def packages_of(python: Path) -> Path:
+    """Where an environment keeps its packages: for a path that another interpreter has too."""
+    (found,) = python.parent.parent.glob("lib/python3.*/site-packages")
+    return found
+
+
 def _is_current(place: Path, wanted: str) -> bool:
     stamp = place / _STAMP
     # The interpreter too: it is a link, which dangles when the Python that made it is gone.

@@ -11,7 +11,7 @@ from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_client.audio import Audio
 from sagemaker_bidi_client.realtime import append, commit, session_update
 from sagemaker_bidi_client.stream import Stream
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 from sagemaker_bidi_fixtures.engine.demo import demo_model
 from tests.bridge.peers import settings_for
 from tests.recordings.make_sessions import record, until

@@ -8,7 +8,7 @@ import pytest
 
 from sagemaker_bidi_client import events, realtime
 from sagemaker_bidi_client.audio import Audio
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 from sagemaker_bidi_fixtures.engine.checkpoint import Checkpoint
 from sagemaker_bidi_fixtures.engine.server import MODEL, VLLMEngine
 from tests.vllm.way import LIMIT_SECONDS, SENTENCE, Way, audio_of, deltas_of

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 from sagemaker_bidi_fixtures.engine.demo import demo_model
 from sagemaker_bidi_fixtures.engine.server import VLLMEngine
 from tests.vllm.way import audio_of, way_to

@@ -19,7 +19,7 @@ from sagemaker_bidi_client.errors import (
     StreamError,
     TranscriptMissing,
 )
-from sagemaker_bidi_client.transcribe import Plan, transcribe
+from sagemaker_bidi_client.transcription import Plan, transcribe
 from sagemaker_bidi_fixtures.engine.server import MODEL, VLLMEngine
 from tests.vllm.way import LIMIT_SECONDS, SENTENCE, Way
 

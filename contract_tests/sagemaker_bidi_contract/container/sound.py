@@ -7,7 +7,7 @@ import math
 import struct
 from pathlib import Path
 
-from sagemaker_bidi_client.audio import AudioError, load
+from sagemaker_bidi.extras import needs
 from sagemaker_bidi_contract.options import TargetError
 
 RATE = 16_000
@@ -26,6 +26,8 @@ def sound(path: Path | None) -> bytes:
     """
     if path is None:
         return _hum()
+    with needs("client", "--audio"):
+        from sagemaker_bidi_client.audio import AudioError, load
     try:
         return load(path).pcm
     except AudioError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import itertools
 import uuid
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
+from sagemaker_bidi.extras import needs
 from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi_contract.container.fake_backend import FakeBackend
 from sagemaker_bidi_contract.container.process import ContainerProcess
@@ -57,6 +59,9 @@ class ContainerStage:
         self.options = options
         self.awaited = ""
         self.log = ExchangeLog()
+        if options.model_protocol == "vllm-realtime":
+            with needs("client", "--model-protocol vllm-realtime"):
+                importlib.import_module("sagemaker_bidi_client.realtime")
         self.log.shows_payloads = options.audio is None
         self._backend: FakeBackend | None = None
         if options.fake_backend is not None:

@@ -116,10 +116,16 @@ async def sdk_send_first(stage: EndpointStage) -> Outcome:
 )
 async def sdk_refused(stage: EndpointStage) -> Outcome:
     try:
-        async with stage.sdk(NO_SUCH_ENDPOINT) as stream, asyncio.timeout(_SECONDS):
-            await stream.opened()
-    except TimeoutError:
-        return failed(f"no answer within {_SECONDS:g} s", expected="HTTP 400 ValidationError")
+        async with stage.sdk(NO_SUCH_ENDPOINT) as stream:
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    await stream.opened()
+            except TimeoutError:
+                if (error := await stream.why_not_open()) is None:
+                    return failed(
+                        f"no answer within {_SECONDS:g} s", expected="HTTP 400 ValidationError"
+                    )
+                raise error from None
     except StreamError as error:
         if (error.status, error.code) != (400, "ValidationError"):
             return departs("O5", error.what, expected="HTTP 400 ValidationError")

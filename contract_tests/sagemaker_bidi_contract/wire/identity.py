@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aws_sdk_sagemaker_runtime_http2.config import AsyncSageMakerRuntimeHTTP2Config
-from smithy_aws_core.config.exceptions import ConfigError
-from smithy_aws_core.identity import AWSCredentialsIdentity
-from smithy_aws_core.identity.chain import IdentityChain
 from smithy_core.exceptions import SmithyError
 from smithy_http.aio.crt import AWSCRTHTTPClient
+
+from sagemaker_bidi_client.releases import CONFIG_ERRORS, credentials, resolve
 
 
 class NoIdentity(Exception):
@@ -43,14 +41,10 @@ async def resolve_identity(region: str | None) -> Identity:
         NoIdentity: there are none, or they cannot be read.
     """
     transport = AWSCRTHTTPClient()
-    given = {} if region is None else {"region": region}
     try:
-        config = await AsyncSageMakerRuntimeHTTP2Config.resolve(transport=transport, **given)
-        chain = await IdentityChain.create(
-            AWSCredentialsIdentity, region_override=config.region, http_client=transport
-        )
-        found = await chain.get_identity(properties={})
-    except ConfigError as error:
+        config = await resolve(endpoint_url=None, region=region, transport=transport)
+        found = await credentials(config, transport)
+    except CONFIG_ERRORS as error:
         hint = "; give --region, or set AWS_REGION" if "'region'" in str(error) else ""
         raise NoIdentity(f"the AWS configuration cannot be used: {error}{hint}") from error
     except SmithyError as error:

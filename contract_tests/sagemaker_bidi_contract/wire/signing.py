@@ -88,13 +88,17 @@ class ChunkSigner:
         """The signed message that carries an event; None makes the end of the input."""
         identity = _credentials(self._identity)
         properties = SigV4SigningProperties(region=self._identity.region, service=SERVICE)
-        if event is None:
-            chunk = await self._signer.sign_empty(
-                event=EventMessage(), identity=identity, properties=properties
-            )
-        else:
-            chunk = await self._signer.sign(event=event, identity=identity, properties=properties)
-        return chunk.encode()
+        chunk = await self._signer.sign(
+            event=event or _Nothing(), identity=identity, properties=properties
+        )
+        return EventMessage(headers=chunk.headers, payload=chunk.payload).encode()
+
+
+class _Nothing(EventMessage):
+    """What the end of the input signs: no message at all, where an empty one has a prelude."""
+
+    def encode(self) -> bytes:
+        return b""
 
 
 def _credentials(identity: Identity) -> AWSCredentialIdentity:

@@ -13,6 +13,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from sagemaker_bidi.commands.failing import fail
+from sagemaker_bidi.extras import ExtraMissing, needs
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -21,10 +24,12 @@ class Command:
     Args:
         module: has `register(app: typer.Typer)`, which adds it.
         help: what the help page says: the first paragraph of its own.
+        extra: that it needs.
     """
 
     module: str
     help: str
+    extra: str = ""
 
 
 COMMANDS = {
@@ -35,6 +40,7 @@ COMMANDS = {
     "demo": Command(
         "sagemaker_bidi.commands.demo",
         "Speech to words on this machine: real SDK, emulator, bridge and a stand-in model.",
+        extra="demo",
     ),
     "faults": Command(
         "sagemaker_bidi.commands.faults",
@@ -62,6 +68,7 @@ COMMANDS = {
     "transcribe": Command(
         "sagemaker_bidi_client.cli",
         "Stream a recording to an endpoint and print its transcript as it comes.",
+        extra="client",
     ),
     "trust": Command(
         "sagemaker_bidi.commands.trust",
@@ -88,11 +95,24 @@ class Commands(TyperGroup):
             self.commands[args[0]] = imported(args[0])
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; one that lacks an extra says which."""
+        try:
+            return super().invoke(ctx)
+        except ExtraMissing as error:
+            fail(error)
+
 
 def imported(name: str) -> Any:
-    """Import a command of `COMMANDS`."""
+    """Import a command of `COMMANDS`.
+
+    Raises:
+        ExtraMissing: it needs one.
+    """
+    command = COMMANDS[name]
     room = typer.Typer()
     # A second command makes it a group, whatever the module registers.
     room.command("_")(lambda: None)
-    importlib.import_module(COMMANDS[name].module).register(room)
+    with needs(command.extra, f"bidi {name}"):
+        importlib.import_module(command.module).register(room)
     return typer.main.get_group(room).commands[name]

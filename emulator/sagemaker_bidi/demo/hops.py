@@ -16,6 +16,7 @@ from typing import Literal
 from sagemaker_bidi.contract.frames import Frame
 from sagemaker_bidi.tap import Passage, Tap
 from sagemaker_bidi_bridge.observe import Kind, SessionEnd, SessionLog, Side
+from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_client.history import History
 from sagemaker_bidi_client.stream import Opening, Stream
 
@@ -89,6 +90,10 @@ class TimedStream:
     async def opened(self) -> Opening:
         """See `Stream.opened`."""
         return await self._stream.opened()
+
+    async def why_not_open(self) -> StreamError | None:
+        """See `Stream.why_not_open`."""
+        return await self._stream.why_not_open()
 
     async def send_text(self, text: str) -> None:
         """See `Stream.send_text`."""

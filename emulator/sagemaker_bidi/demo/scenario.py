@@ -28,8 +28,8 @@ from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_client.events import Event
 from sagemaker_bidi_client.stream import Stream
-from sagemaker_bidi_client.transcribe import Plan as Pace
-from sagemaker_bidi_client.transcribe import transcribe
+from sagemaker_bidi_client.transcription import Plan as Pace
+from sagemaker_bidi_client.transcription import transcribe
 from sagemaker_bidi_fixtures.vllm.server import StandInVLLM
 from sagemaker_bidi_fixtures.vllm.sessions import Observer
 

@@ -11,6 +11,7 @@ from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.errors import Refusal, Refused
 from sagemaker_bidi.contract.opening import CONTAINER_PATH, REQUEST_ID
 from sagemaker_bidi.endpoints.addresses import container_url
+from sagemaker_bidi.extras import needs
 from sagemaker_bidi.transport.container import ContainerRefused, open_container
 from sagemaker_bidi.transport.link import Link
 
@@ -77,7 +78,8 @@ class Target:
         try:
             if self.endpoint:
                 # The SDK takes a second to import: only where it is used.
-                from sagemaker_bidi.transport.upstream import open_upstream
+                with needs("client", f"the target {self.url}"):
+                    from sagemaker_bidi.transport.upstream import open_upstream
 
                 return await open_upstream(self.url, path, clock, region=self.region, ca=self.ca)
             return await open_container(

@@ -14,6 +14,7 @@ from sagemaker_bidi.config import Config
 from sagemaker_bidi.emulator import Emulator, listen
 from sagemaker_bidi.serving.announce import announce
 from sagemaker_bidi.serving.serve import stop_signals
+from sagemaker_bidi.session.containers import prepare
 from sagemaker_bidi.shown import logger_named
 
 logger = logger_named("bidi.workers")
@@ -29,7 +30,9 @@ def run_workers(config: Config, count: int) -> int:
 
     Raises:
         PortTaken: the address cannot be listened on.
+        ExtraMissing: an endpoint stands in front of another one, and there is no AWS SDK.
     """
+    prepare(config.endpoint_list())
     listener = listen(config.host, config.port)
     listener.set_inheritable(True)
     command = [sys.executable, "-m", "sagemaker_bidi.serving.worker", str(listener.fileno())]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sagemaker_bidi.clock import Clock
@@ -9,13 +11,17 @@ from sagemaker_bidi.contract.errors import Refused, model_error
 from sagemaker_bidi.contract.metadata import MetadataOffer, read_offer
 from sagemaker_bidi.contract.opening import REQUEST_ID, Invocation
 from sagemaker_bidi.contract.settings import ContractSettings
-from sagemaker_bidi.endpoints.endpoints import Variant
+from sagemaker_bidi.endpoints.endpoints import Endpoint, Variant
+from sagemaker_bidi.extras import needs
 from sagemaker_bidi.shown import logger_named
 from sagemaker_bidi.transport.container import ContainerRefused, ContainerSocket, open_container
 from sagemaker_bidi.transport.link import Link
 from sagemaker_bidi.transport.metadata import MetadataStream
 
 logger = logger_named("bidi.session")
+
+# What it needs of the AWS SDK takes a second to import: only where it is used.
+_UPSTREAM = "sagemaker_bidi.transport.upstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,18 @@ class Opened:
         self.data.abort()
         if self.metadata is not None:
             self.metadata.abort()
+
+
+def prepare(endpoints: Iterable[Endpoint]) -> None:
+    """Import what endpoints need that have one of SageMaker's in the place of a container.
+
+    Raises:
+        ExtraMissing: there is no AWS SDK.
+    """
+    for endpoint in endpoints:
+        if upstream := next((each for each in endpoint.variants if each.upstream), None):
+            with needs("client", f"the endpoint {endpoint.name} at {upstream.url}"):
+                importlib.import_module(_UPSTREAM)
 
 
 class Containers:
@@ -52,7 +70,6 @@ class Containers:
                 one.
         """
         if variant.upstream:
-            # What it needs of the AWS SDK takes a second to import: only where it is used.
             from sagemaker_bidi.transport.upstream import open_upstream
 
             return Opened(

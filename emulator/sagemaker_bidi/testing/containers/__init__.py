@@ -3,12 +3,10 @@
 They need the extra `containers`, and images built from the Dockerfile at the top of the repository.
 """
 
-try:
+from sagemaker_bidi.extras import needs
+
+with needs("containers", "sagemaker_bidi.testing.containers"):
     import testcontainers.core.container  # noqa: F401
-except ImportError as error:  # pragma: no cover
-    raise ImportError(
-        "sagemaker_bidi.testing.containers needs testcontainers: install sagemaker-bidi[containers]"
-    ) from error
 
 from sagemaker_bidi.testing.containers.model import StandInContainer, VoxtralContainer
 from sagemaker_bidi.testing.containers.service import SageMakerBidiContainer

@@ -10,14 +10,11 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, Self
 
-from aws_sdk_sagemaker_runtime_http2.client import AsyncSageMakerRuntimeHTTP2Client
-from aws_sdk_sagemaker_runtime_http2.config import AsyncSageMakerRuntimeHTTP2Config
-from awscrt.io import ClientTlsContext, TlsContextOptions
-from smithy_http.aio.crt import AWSCRTHTTPClient
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from sagemaker_bidi.config import TEST_KEY, merged
+from sagemaker_bidi.extras import needs
 from sagemaker_bidi.testing.containers.model import VoxtralContainer
 from sagemaker_bidi.testing.containers.reach import OWN_ADDRESS, add_options, host_names, mapped
 
@@ -132,21 +129,22 @@ class SageMakerBidiContainer(DockerContainer):
             "AWS_DEFAULT_REGION": self._region,
         }
 
-    async def get_client(self) -> AsyncSageMakerRuntimeHTTP2Client:
-        """A client of the AWS SDK that is ready to invoke the endpoints; close it after use."""
-        options = TlsContextOptions()
-        options.override_default_trust_store(self.get_ca())
-        transport = AWSCRTHTTPClient()
-        # There is no other way to say whom to trust but the environment of the whole process.
-        transport._tls_ctx = ClientTlsContext(options)
-        config = await AsyncSageMakerRuntimeHTTP2Config.resolve(
-            endpoint_uri=self.get_url(),
+    async def get_client(self) -> Any:
+        """A client of the AWS SDK, of the release that is installed, ready to invoke the endpoints.
+
+        Raises:
+            ExtraMissing: there is no SDK.
+        """
+        with needs("client", "get_client()"):
+            from sagemaker_bidi_client.releases import Client, resolve
+            from sagemaker_bidi_client.sdk import Trusting
+        config = await resolve(
+            endpoint_url=self.get_url(),
             region=self._region,
-            aws_access_key_id=TEST_KEY.access_key_id,
-            aws_secret_access_key=TEST_KEY.secret_access_key,
-            transport=transport,
+            keys=(TEST_KEY.access_key_id, TEST_KEY.secret_access_key),
+            transport=Trusting(self.get_ca()),
         )
-        return AsyncSageMakerRuntimeHTTP2Client(config=config)
+        return Client(config=config)
 
     def _configure(self) -> None:
         names = host_names(self)

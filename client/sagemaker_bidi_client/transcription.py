@@ -29,6 +29,8 @@ class Channel(Protocol):
 
     async def opened(self) -> Opening: ...
 
+    async def why_not_open(self) -> StreamError | None: ...
+
     async def send_text(self, text: str) -> None: ...
 
     async def receive_message(self) -> bytes | None: ...
@@ -129,6 +131,8 @@ class _Session:
             async with asyncio.timeout(self._plan.open_timeout):
                 self._opening = await self._stream.opened()
         except TimeoutError:
+            if (refused := await self._stream.why_not_open()) is not None:
+                raise refused from None
             raise ConnectionFailed(
                 f"no response headers within {self._plan.open_timeout:g} s",
                 advice="is the port 8443? SageMaker's 443 accepts connections and never answers. "
