@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import ssl
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from sagemaker_bidi.transport.identity import load_identity, state_folder
+import sagemaker_bidi.transport.identity as identity_module
+from sagemaker_bidi.transport.identity import Identity, load_identity, state_folder
 
 
 def mode(path: Path) -> int:
@@ -44,6 +50,61 @@ def test_only_its_owner_can_read_the_key_and_everybody_the_certificates(tmp_path
     assert mode(tmp_path / "state" / "ca-key.pem") == 0o600
     assert mode(identity.ca) == 0o644
     assert b"PRIVATE KEY" not in identity.ca.read_bytes() + identity.bundle.read_bytes()
+
+
+@pytest.mark.parametrize("readable", [0o640, 0o604, 0o666])
+def test_a_key_that_others_can_read_is_refused_and_the_advice_mends_it(
+    tmp_path: Path, readable: int
+) -> None:
+    load_identity(tmp_path)
+    secret = tmp_path / "ca-key.pem"
+    secret.chmod(readable)
+    with pytest.raises(ValueError, match=f"can be read by others .mode {readable:03o}.") as refused:
+        load_identity(tmp_path)
+
+    advice = re.search(r"Say: (chmod 600 \S+)", str(refused.value))
+    assert advice is not None
+    subprocess.run(advice[1], shell=True, check=True)
+    load_identity(tmp_path)
+
+
+def test_the_ca_lasts_years_and_a_certificate_of_it_a_year(tmp_path: Path) -> None:
+    identity = load_identity(tmp_path)
+    ca = x509.load_pem_x509_certificate(identity.ca.read_bytes())
+    leaf = x509.load_pem_x509_certificate(shown_by(identity).encode())
+
+    assert ca.not_valid_after_utc - ca.not_valid_before_utc < timedelta(days=6 * 365)
+    assert leaf.not_valid_after_utc < datetime.now(UTC) + timedelta(days=398)
+
+
+@pytest.mark.parametrize("left", [timedelta(days=-1), timedelta(days=29), timedelta(days=36_500)])
+def test_a_ca_that_is_over_or_lasts_for_a_century_is_made_anew(
+    tmp_path: Path, left: timedelta, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(identity_module, "AUTHORITY_LIFE", left)
+        patch.setattr(identity_module, "AUTHORITY_LEFT", timedelta(days=-2))
+        before = load_identity(tmp_path).ca.read_bytes()
+    assert load_identity(tmp_path).ca.read_bytes() != before
+    assert "a new one is made, which clients have to trust anew" in caplog.text
+    after = load_identity(tmp_path).ca.read_bytes()
+    assert load_identity(tmp_path).ca.read_bytes() == after
+
+
+def shown_by(identity: Identity) -> str:
+    """The certificate that a server of this identity shows, PEM."""
+    server = identity.server_context()
+    client = ssl.create_default_context(cafile=str(identity.ca))
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asks = client.wrap_bio(ours, theirs, server_hostname="localhost")
+    answers = server.wrap_bio(theirs, ours, server_side=True)
+    for _ in range(4):
+        for side in (asks, answers):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    shown = asks.getpeercert(binary_form=True)
+    assert shown is not None
+    return ssl.DER_cert_to_PEM_cert(shown)
 
 
 def test_emulators_that_start_at_once_agree_on_one_ca(tmp_path: Path) -> None:

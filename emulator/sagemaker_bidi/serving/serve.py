@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import os
 import signal
 import socket
@@ -125,6 +126,7 @@ async def _serve(
         # What is there now stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
+        _warn_of_strangers(config)
         if not quiet:
             announce(emulator, config, plans, control)
         first = await stops.get()
@@ -140,6 +142,22 @@ async def _serve(
             await running.aclose()
         finally:
             hurrying.cancel()
+
+
+def _warn_of_strangers(config: Config) -> None:
+    try:
+        alone = ipaddress.ip_address(config.host).is_loopback
+    except ValueError:
+        alone = config.host == "localhost"
+    if not alone:
+        logger.warning(
+            "listening on %s: whoever reaches this machine can use its endpoints%s; in a "
+            "container, publish the port to this machine alone: -p 127.0.0.1:%d:%d",
+            config.host,
+            ", with any key" if config.unknown_keys == "accept" else "",
+            config.port,
+            config.port,
+        )
 
 
 def _hear_signals() -> asyncio.Queue[Stop]:

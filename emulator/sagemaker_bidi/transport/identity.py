@@ -7,7 +7,9 @@ what is handed out is a bundle of the system's roots and the local CA.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
+import shlex
 import ssl
 import tempfile
 from collections.abc import Iterable
@@ -17,7 +19,13 @@ from pathlib import Path
 import certifi
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from sagemaker_bidi.shown import logger_named
+
+logger = logger_named("bidi.tls")
 
 REGIONS = (
     "af-south-1",
@@ -59,6 +67,9 @@ REGIONS = (
     "us-west-1",
     "us-west-2",
 )
+AUTHORITY_LIFE = datetime.timedelta(days=5 * 365)
+AUTHORITY_LEFT = datetime.timedelta(days=30)
+CERTIFICATE_LIFE = datetime.timedelta(days=397)
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
 
 
@@ -108,7 +119,8 @@ class Identity:
         authority = self._authority if trusted else trustme.CA()
         context.names = frozenset(_names(names))
         context.note_names()
-        authority.issue_cert(*_names(names)).configure_cert(context)
+        until = datetime.datetime.now(datetime.UTC) + CERTIFICATE_LIFE
+        authority.issue_cert(*_names(names), not_after=until).configure_cert(context)
         return context
 
 
@@ -125,7 +137,7 @@ def load_identity(folder: Path | None = None) -> Identity:
 
     Raises:
         OSError: the folder cannot be written.
-        ValueError: the key file is there and holds no CA.
+        ValueError: the key file is there and holds no CA, or others can read it.
     """
     folder = folder or state_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -140,6 +152,21 @@ def load_identity(folder: Path | None = None) -> Identity:
         raise ValueError(
             f"{secret} holds no certificate authority ({error}); delete it to make a new one"
         ) from error
+    if os.name == "posix" and (mode := secret.stat().st_mode & 0o077):
+        raise ValueError(
+            f"{secret} can be read by others (mode {mode | 0o600:03o}), and with it they could "
+            f"pose as any host to those who trust it. Say: chmod 600 {shlex.quote(str(secret))} - "
+            "or delete it to make a new one, which clients have to trust anew"
+        )
+    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    if not AUTHORITY_LEFT < left <= AUTHORITY_LIFE:
+        logger.warning(
+            "%s lasts until %s: a new one is made, which clients have to trust anew",
+            secret,
+            certificate.not_valid_after_utc.date(),
+        )
+        secret.unlink(missing_ok=True)
+        return load_identity(folder)
     certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
     authority = trustme.CA.from_pem(
         certificate_pem,
@@ -156,8 +183,7 @@ def load_identity(folder: Path | None = None) -> Identity:
 
 
 def _make_authority(secret: Path) -> None:
-    authority = trustme.CA(organization_name="sagemaker-bidi local emulator")
-    pem = authority.cert_pem.bytes() + authority.private_key_pem.bytes()
+    pem = _new_authority()
     with tempfile.NamedTemporaryFile(dir=secret.parent, delete=False) as temporary:
         temporary.write(pem)  # mkstemp gives 0600
     try:
@@ -166,6 +192,51 @@ def _make_authority(secret: Path) -> None:
             os.link(temporary.name, secret)
     finally:
         os.unlink(temporary.name)
+
+
+def _new_authority() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "sagemaker-bidi local emulator"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"local CA {os.urandom(4).hex()}"),
+        ]
+    )
+    now = datetime.datetime.now(datetime.UTC)
+    public = key.public_key()
+    usage = dict.fromkeys(
+        (
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        # A clock that is a little behind trusts it too.
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, **usage),
+            critical=True,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _replace(path: Path, content: bytes) -> None:
