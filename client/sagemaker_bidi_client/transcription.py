@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sagemaker_bidi_client import events, realtime
-from sagemaker_bidi_client.audio import CHUNK_BYTES, Audio, chunk_seconds
+from sagemaker_bidi_client.audio import BYTES_PER_SAMPLE, CHUNK_BYTES, RATE, Audio, chunk_seconds
 from sagemaker_bidi_client.errors import (
     ConnectionFailed,
     ModelError,
@@ -20,6 +20,9 @@ from sagemaker_bidi_client.events import Event, Result, Timing
 from sagemaker_bidi_client.history import History
 from sagemaker_bidi_client.pacing import Clock, Sleep, paced
 from sagemaker_bidi_client.stream import Opening
+
+# Voxtral's rhythm.
+TOKEN_SECONDS = 0.08
 
 
 class Channel(Protocol):
@@ -200,8 +203,8 @@ class _Session:
                     self._greeted.set()
                 case realtime.Delta(text):
                     self._heard_delta(text)
-                case realtime.Done(text):
-                    self._heard_done(text)
+                case realtime.Done() as done:
+                    self._heard_done(done)
                     return
                 case realtime.ErrorEvent(text, code):
                     raise ModelError(
@@ -249,17 +252,34 @@ class _Session:
             self._news.set()
             self._tell(events.Delta(at, text))
 
-    def _heard_done(self, text: str) -> None:
-        if self._chunks_sent < len(self._chunks):
+    def _heard_done(self, done: realtime.Done) -> None:
+        if (heard := self._stopped_after(done)) is not None:
             raise TranscriptMissing(
-                f"the model ended the transcript after {self._chunks_sent} of "
-                f"{len(self._chunks)} chunks of audio: {self._heard()}",
+                f"the model ended the transcript after {heard}: {self._heard()}",
                 advice="vLLM does so at max_model_len: cut the recording, or raise it",
                 seen=str(self._stream.history),
             )
         at = self._now()
         self._timing = replace(self._timing, final=at - self._start)
-        self._tell(events.Done(at, text))
+        self._tell(events.Done(at, done.text))
+
+    def _stopped_after(self, done: realtime.Done) -> str | None:
+        """How much the model heard where it did not hear all; None where nothing says so.
+
+        What was sent says little at speed 0. A model that also speaks where there are no words
+        gives a token for each 80 ms of audio and some at the end: one of another rhythm, which
+        answers by segments, has no blank deltas.
+        """
+        if self._chunks_sent < len(self._chunks):
+            return f"{self._chunks_sent} of {len(self._chunks)} chunks of audio"
+        transcript, usage = self._transcript, done.usage
+        tokens = transcript.deltas if usage is None else usage.completion_tokens
+        audio = sum(map(len, self._chunks)) / (RATE * BYTES_PER_SAMPLE)
+        blank = transcript.empty_deltas > 0 or tokens == transcript.deltas == 0
+        heard = max(tokens, transcript.deltas) * TOKEN_SECONDS
+        if not blank or not audio or heard >= audio:
+            return None
+        return f"{heard:.1f} of {audio:.1f} s of audio"
 
     def _heard(self) -> str:
         transcript = self._transcript

@@ -128,13 +128,14 @@ async def test_an_untrusted_certificate_is_told_before_the_sdk_does(
     assert isinstance(error, ConnectionFailed)
     assert "certificate isn't accepted" in str(error)
     assert str(stranger) in error.advice
-    assert 'eval "$(bidi trust)"' in error.advice
+    assert f'eval "$(bidi trust --port {url.rpartition(":")[2]})"' in error.advice
 
 
 async def test_a_certificate_for_another_name_is_told(authority: trustme.CA, ca: Path) -> None:
     async with server(authority, until_gone, name="example.org") as url:
         error = await opening(url, ca)
     assert "Hostname mismatch" in str(error)
+    assert "bidi serve --name localhost" in error.advice
 
 
 @pytest.mark.parametrize("alpn", [("http/1.1",), ()])

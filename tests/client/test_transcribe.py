@@ -22,7 +22,8 @@ from tests.client.fakes import FakeModel
 
 AUDIO = Audio(bytes(range(256)) * 64, 0.512, 16_000, 1, "WAV PCM_16")
 FAST = Plan(speed=0, open_timeout=5, final_timeout=5)
-USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+# As many as Voxtral makes of half a second.
+USAGE = {"prompt_tokens": 1, "completion_tokens": 16, "total_tokens": 17}
 
 
 def delta(text: str) -> dict[str, Any]:
@@ -49,7 +50,7 @@ async def test_the_messages_go_out_in_vllms_order_and_the_audio_whole() -> None:
 async def test_the_transcript_comes_with_its_usage_and_counts() -> None:
     model = on_final(delta(""), delta(" a"), delta(" fox"), done(" a fox"))
     result = await transcribe(AUDIO, model, FAST)
-    assert (result.text, result.usage) == (" a fox", Usage(1, 2, 3))
+    assert (result.text, result.usage) == (" a fox", Usage(1, 16, 17))
     assert (result.chunks, result.deltas, result.empty_deltas) == (4, 3, 1)
     assert (result.variant, result.request_id) == ("AllTraffic", "req-1")
 
@@ -225,6 +226,27 @@ async def test_a_transcript_that_ends_before_the_audio_is_an_error() -> None:
     model = FakeModel(lambda m: [done("half")] if m["type"] == "input_audio_buffer.append" else [])
     with pytest.raises(TranscriptMissing, match=r"ended the transcript after 1 of 4 chunks"):
         await transcribe(AUDIO, model, Plan(speed=1))
+
+
+@pytest.mark.parametrize("usage", [None, {**USAGE, "completion_tokens": 3}])
+async def test_a_model_that_heard_less_than_was_sent_is_an_error(usage: object) -> None:
+    end = {**done(" The"), "usage": usage}
+    model = on_final(delta(""), delta(""), delta(" The"), end)
+    with pytest.raises(TranscriptMissing, match=r"after 0\.2 of 0\.5 s of audio") as told:
+        await transcribe(AUDIO, model, FAST)
+    assert "max_model_len" in told.value.advice
+
+
+async def test_a_model_that_made_nothing_of_the_audio_is_an_error() -> None:
+    model = on_final({**done(""), "usage": {**USAGE, "completion_tokens": 0}})
+    with pytest.raises(TranscriptMissing, match=r"after 0\.0 of 0\.5 s of audio"):
+        await transcribe(AUDIO, model, FAST)
+
+
+async def test_a_model_that_answers_by_segments_owes_no_rhythm() -> None:
+    few = {**done(" a fox"), "usage": {**USAGE, "completion_tokens": 2}}
+    model = on_final(delta(" a"), delta(" fox"), few)
+    assert (await transcribe(AUDIO, model, FAST)).text == " a fox"
 
 
 async def test_a_service_that_takes_nothing_is_an_error() -> None:
