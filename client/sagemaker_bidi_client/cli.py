@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.text import Text
 
 from sagemaker_bidi_client import events
-from sagemaker_bidi_client.audio import Audio, AudioError, load
+from sagemaker_bidi_client.audio import Audio, AudioError, Raw, load
 from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError, UnusableValue
 from sagemaker_bidi_client.events import Event, Result
@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 def transcribe_file(
-    file: Annotated[Path, typer.Argument(help="A recording: WAV, FLAC, OGG, MP3, any rate.")],
+    file: Annotated[
+        Path, typer.Argument(help="A recording: WAV, FLAC, OGG, MP3, any rate; - for a pipe.")
+    ],
     endpoint_name: Annotated[
         str, typer.Option("--endpoint-name", help="The SageMaker endpoint's name.")
     ],
@@ -58,13 +60,24 @@ def transcribe_file(
     target_variant: Annotated[
         str | None, typer.Option("--target-variant", help="The production variant to ask.")
     ] = None,
+    raw: Annotated[
+        Raw | None,
+        typer.Option(
+            "--raw",
+            parser=Raw.parse,
+            metavar="RATE[:ENCODING]",
+            help="It has no header: one channel of pcm16, ulaw or alaw, such as 8000:ulaw.",
+        ),
+    ] = None,
 ) -> None:
     """Stream a recording to an endpoint and print its transcript as it comes.
 
     The transcript goes to standard output, everything else to standard error.
     """
     try:
-        audio = load(file)
+        audio = load(file, raw=raw)
+        if audio.note:
+            typer.echo(f"note: {audio.note}", err=True)
         asyncio.run(
             _transcribe(
                 audio,

@@ -1,7 +1,11 @@
 """Any recording becomes 16 kHz mono PCM16, or an error that says why not."""
 
 import os
+import re
+import shutil
 import struct
+import subprocess
+import threading
 import wave
 from pathlib import Path
 
@@ -9,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sagemaker_bidi_client.audio import Audio, AudioError, chunk_seconds, load
+from sagemaker_bidi_client import audio as audio_module
+from sagemaker_bidi_client.audio import Audio, AudioError, Raw, chunk_seconds, load
 
 
 def tone(rate: int, seconds: float = 0.5, channels: int = 1, hertz: float = 440.0) -> np.ndarray:
@@ -141,10 +146,126 @@ def test_a_file_without_samples_is_told(tmp_path: Path) -> None:
         load(tmp_path / "a.wav")
 
 
-def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(16_000), 16_000)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(AudioError, match="isn't a regular file"):
+    writing = threading.Thread(
+        target=lambda: (tmp_path / "pipe").write_bytes((tmp_path / "a.wav").read_bytes())
+    )
+    writing.start()
+    try:
+        assert load(tmp_path / "pipe") == load(tmp_path / "a.wav")
+    finally:
+        writing.join()
+
+
+def test_a_pipe_that_nobody_writes_to_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio_module, "PIPE_SECONDS", 0.01)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AudioError, match=r"nobody has written to the pipe .*pipe for 0\.01 s"):
         load(tmp_path / "pipe")
+
+
+def test_a_device_is_refused_at_once() -> None:
+    with pytest.raises(AudioError, match="neither a file nor a pipe"):
+        load("/dev/zero")
+
+
+def test_wav_that_says_it_holds_nothing_and_goes_on_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    whole = load(path)
+    streamed = bytearray(path.read_bytes())
+    at = streamed.index(b"data")
+    streamed[4:8] = streamed[at + 4 : at + 8] = bytes(4)
+    path.write_bytes(streamed)
+
+    assert load(path) == whole
+
+
+def test_wav_that_holds_nothing_and_says_so_has_no_samples(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000, seconds=0), 16_000)
+    # A chunk behind the audio is no audio.
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"INFO")
+
+    with pytest.raises(AudioError, match="no samples in it"):
+        load(path)
+
+
+def test_flac_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(16_000, seconds=9), 16_000)
+    whole = load(path)
+    streamed = bytearray(path.read_bytes())
+    # RFC 9639 8.2: 36 bits of STREAMINFO, and no MD5 of what is not known yet.
+    streamed[21] &= 0xF0
+    streamed[22:26] = bytes(4)
+    streamed[26:42] = bytes(16)
+    path.write_bytes(streamed)
+
+    assert load(path) == whole
+
+
+def test_channels_of_opposite_phase_are_told_and_the_loudest_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    mono = tone(48_000)
+    soundfile.write(path, np.hstack([-0.999 * mono, mono]), 48_000)
+
+    audio = load(path)
+
+    assert "cancel each other out" in audio.note
+    assert "channel 2 alone" in audio.note
+    assert 15_000 < np.max(samples(audio)[1_000:6_000]) < 17_000
+
+
+@pytest.mark.parametrize("encoding", ["pcm16", "ulaw", "alaw"])
+def test_samples_without_a_header_are_read_as_they_are_said_to_be(
+    tmp_path: Path, encoding: str
+) -> None:
+    path, subtype = tmp_path / "a.raw", audio_module.ENCODINGS[encoding]
+    soundfile.write(tmp_path / "a.wav", tone(8_000), 8_000, subtype=subtype)
+    soundfile.write(path, tone(8_000), 8_000, format="RAW", subtype=subtype, endian="LITTLE")
+
+    audio = load(path, raw=Raw.parse(f"8000:{encoding}"))
+
+    assert audio.pcm == load(tmp_path / "a.wav").pcm
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "8000:mp3", "-8000", "8000:ulaw:2"])
+def test_a_description_of_samples_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"8000:ulaw|one of pcm16"):
+        Raw.parse(text)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here")
+def test_the_conversion_that_an_error_advises_makes_audio_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "two words.mka"
+    soundfile.write(tmp_path / "a.wav", tone(48_000, channels=2), 48_000)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", "a.wav", source.name], check=True)
+    with pytest.raises(AudioError) as told:
+        load(source)
+    [command] = re.findall("`(.*)`", str(told.value))
+
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True)
+
+    assert abs(load("speech.wav").seconds - 0.5) < 0.1
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here")
+@pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "au", "aiff", "w64"])
+def test_what_ffmpeg_pipes_is_read(tmp_path: Path, form: str) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(16_000, seconds=9), 16_000)
+    command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "a.wav"), "-f", form, "pipe:1"]
+    path = tmp_path / "piped"
+    path.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    assert abs(load(path).seconds - 9) < 0.2
 
 
 def test_a_file_that_may_not_be_read_is_told(
@@ -153,10 +274,10 @@ def test_a_file_that_may_not_be_read_is_told(
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(16_000), 16_000)
 
-    def refuse(*_: object) -> int:
+    def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(AudioError, match=r"can't be read: Permission denied"):
         load(path)
 

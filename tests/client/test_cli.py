@@ -1,8 +1,10 @@
 """`bidi transcribe`: the transcript on standard output, all else on standard error."""
 
 import asyncio
+import io
 import os
 import signal
+import subprocess
 import sys
 import wave
 from collections.abc import AsyncIterator
@@ -10,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import soundfile
+import soxr
 import typer
 from typer.testing import CliRunner
 
 from sagemaker_bidi import Emulator
+from sagemaker_bidi.testing.stand_in import StandIn
 from sagemaker_bidi_bridge.server import BridgeServer
-from sagemaker_bidi_client.audio import Audio
+from sagemaker_bidi_client.audio import Audio, AudioError, load
 from sagemaker_bidi_client.cli import _Words, register, summary
 from sagemaker_bidi_client.events import Result, Timing
 from sagemaker_bidi_fixtures.containers.misbehaving import MisbehavingContainer, RefuseUpgrade
@@ -179,3 +184,39 @@ async def test_ctrl_c_ends_it_at_once_and_in_order(emulator: Emulator) -> None:
     assert outcome.status == 130
     assert SPEECH.words.startswith(first.decode().strip())
     assert outcome.err.strip() == "interrupted"
+
+
+def test_what_is_piped_in_without_a_header_is_transcribed(stand_in: StandIn) -> None:
+    telephone = soxr.resample(
+        soundfile.read(SPEECH.path, dtype="int16")[0], SPEECH.sample_rate, 8_000
+    )
+    pipe = io.BytesIO()
+    soundfile.write(pipe, telephone, 8_000, format="RAW", subtype="ULAW", endian="LITTLE")
+    with Emulator({"voxtral": stand_in.url}) as emulator:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "sagemaker_bidi_client", "-"),
+                *("--raw", "8000:ulaw", "--endpoint-name", "voxtral", "--speed", "0"),
+            ],
+            input=pipe.getvalue(),
+            env=emulator.environment().over(os.environ),
+            capture_output=True,
+            timeout=60,
+        )
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert "5.81 s of audio" in done.stderr.decode()
+
+
+def test_a_terminal_is_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(AudioError, match="standard input is a terminal"):
+        load("-")
+
+
+def test_samples_that_are_described_wrongly_are_a_usage_error(
+    app: typer.Typer, silence: str
+) -> None:
+    outcome = CliRunner().invoke(app, [silence, "--endpoint-name", "x", "--raw", "8000:mp3"])
+    assert outcome.exit_code == 2
+    assert "pcm16, ulaw, alaw" in outcome.stderr
