@@ -262,3 +262,11 @@ async def test_the_default_address_has_the_port_that_answers() -> None:
         with pytest.raises(ConnectionFailed) as told:
             await stream.opened()
     assert "https://runtime.sagemaker.no-where-1.amazonaws.com:8443" in str(told.value)
+
+
+async def test_one_region_has_no_port_in_its_address() -> None:
+    async with open_stream("x", region="eu-isoe-west-1") as stream:
+        with pytest.raises(ConnectionFailed) as told:
+            await stream.opened()
+    assert "https://runtime.sagemaker.eu-isoe-west-1.cloud.adc-e.uk" in str(told.value)
+    assert ":8443" not in str(told.value)

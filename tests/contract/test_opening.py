@@ -151,7 +151,7 @@ def test_an_endpoint_name_of_64_characters_is_refused() -> None:
         ({}, CONTAINER_PATH),
         ({"path": "v1/realtime"}, "/v1/realtime"),
         ({"path": "a-b_c.d"}, "/a-b_c.d"),
-        ({"query": "a=1&b_2-c=%2F.~_-&d="}, f"{CONTAINER_PATH}?a=1&b_2-c=%2F.~_-&d="),
+        ({"query": "a=1&b_2-c=%2F.~_-&d=e"}, f"{CONTAINER_PATH}?a=1&b_2-c=%2F.~_-&d=e"),
         ({"path": "v1/realtime", "query": "model=x"}, "/v1/realtime?model=x"),
     ],
 )
@@ -174,10 +174,29 @@ def test_a_path_outside_the_pattern_is_refused_a_leading_slash_too(path: str) ->
 @pytest.mark.clause("W2")
 @pytest.mark.parametrize(
     "query",
-    ["", "a", "=b", "_a=b", "a=b&", "&a=b", "a=b&&c=d", "a=b c", "a=%2", "a=%zz", "?a=b", "a=b#c"],
+    [
+        *("", "a", "a=", "=b", "_a=b", "a=b&", "a=b&c", "a=b&c=", "c=&a=b", "&a=b", "a=b&&c=d"),
+        *("a=b c", "a=%2", "a=%zz", "?a=b", "a=b#c"),
+    ],
 )
 def test_a_query_outside_the_pattern_is_refused(query: str) -> None:
     assert f"Value '{query}' at 'modelQueryString'" in refused(query=query).message
+
+
+@pytest.mark.clause("W2")
+@pytest.mark.parametrize("headers", [{"path": ""}, {"query": ""}, {"path": "", "query": ""}])
+def test_an_empty_header_counts_as_none_where_it_is_ignored(headers: dict[str, str]) -> None:
+    named = {"path": INVOCATION_PATH, "query": QUERY_STRING}
+    given = [STREAM, *((named[name], value) for name, value in headers.items())]
+    assert read_invocation("speech", given, ignore_empty=True).container_path == CONTAINER_PATH
+    with pytest.raises(Refused):
+        read_invocation("speech", given)
+
+
+@pytest.mark.clause("W2")
+def test_a_header_that_is_not_empty_is_checked_where_empty_ones_are_ignored() -> None:
+    with pytest.raises(Refused):
+        read_invocation("speech", [STREAM, (QUERY_STRING, "a=")], ignore_empty=True)
 
 
 @pytest.mark.clause("W2")

@@ -76,10 +76,16 @@ async def test_a_broken_rule_is_failed_at_its_clause(
     assert any("HTTP 200" in line for line in finding.received)
 
 
-async def test_a_container_error_that_stays_a_frame_is_failed() -> None:
+async def test_a_container_error_that_stays_a_frame_is_non_strict() -> None:
     finding = await found_by("endpoint.error-frame", contract={"error_frames": False})
-    assert (finding.verdict, finding.clauses[0]) == (FAILED, "E4")
+    assert (finding.verdict, finding.clauses[0]) == (NON_STRICT, "E4")
     assert "it came as a part like any other" in finding.summary
+
+
+async def test_a_reset_of_the_open_input_is_non_strict() -> None:
+    finding = await found_by("endpoint.input-after-end", contract={"reset_open_input": True})
+    assert (finding.verdict, finding.clauses[0]) == (NON_STRICT, "E8")
+    assert "then RST_STREAM NO_ERROR" in finding.summary
 
 
 async def test_messages_put_together_are_non_strict_because_publications_disagree() -> None:

@@ -28,7 +28,7 @@ NAMES = {
     "opening": "upgrade-refused slow-accept label-missing ping-503 ping-slow throttled "
     "no-such-endpoint leading-slash bad-query bad-signature unknown-key expired-token "
     "access-denied clock-skew unavailable internal-error headers-never-sent port-443 "
-    "tls-untrusted alpn-http1",
+    "sidecar-missing tls-untrusted alpn-http1",
     "streaming": "half-close-discards input-stream-broken model-stream-error "
     "container-close-1000 container-close-1001 container-close-1008 container-close-1009 "
     "container-close-1011 container-dies internal-stream-failure unknown-exception-type "

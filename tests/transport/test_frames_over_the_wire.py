@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from websockets.frames import Opcode
 
+from sagemaker_bidi import Config, Emulator
+from sagemaker_bidi.contract.ledger import ledger
 from sagemaker_bidi_fixtures.containers.misbehaving import (
     Answer,
     MisbehavingContainer,
     ScriptedFrame,
     SendPings,
 )
-from tests.transport.lean_client import payload_part
+from tests.transport.lean_client import LeanClient, payload_part
 from tests.transport.world import world
 
 FRAMES = [
@@ -110,7 +114,7 @@ async def test_the_response_headers_come_before_any_input() -> None:
         stream = await w.client.open()
         await stream.opened()
 
-        assert stream.status == 200
+        assert stream.status == ledger().clause("W5").numbers["status"]
         assert stream.headers["content-type"] == "application/vnd.amazon.eventstream"
         assert stream.headers["x-amzn-requestid"] == w.record.id
         assert stream.headers["x-amzn-invoked-production-variant"] == "AllTraffic"
@@ -153,6 +157,41 @@ async def test_path_and_query_headers_make_the_target_of_the_upgrade() -> None:
         # The container serves no such path: what matters is what it was asked for.
         assert stream.status == 424
         assert [r.path for r in w.container.requests] == ["/v1/realtime?model=voxtral&lang=a%20b"]
+
+
+@pytest.mark.clause("O2")
+async def test_the_upgrade_is_http_1_1_and_offers_neither_extension_nor_subprotocol() -> None:
+    heads: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(note, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    config = Config(port=0, health="off", contract={"accept_seconds": 10.0})
+    async with (
+        server,
+        Emulator({"echo": url}, config=config) as emulator,
+        LeanClient(emulator.url, emulator.ca) as client,
+    ):
+        await (await client.open()).finished()
+
+    line, *headers = heads[0].decode().strip().split("\r\n")
+    assert line == "GET /invocations-bidirectional-stream HTTP/1.1"
+    fields = {name.lower(): value for name, _, value in (h.partition(": ") for h in headers)}
+    assert sorted(fields) == [
+        "connection",
+        "host",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "upgrade",
+        "x-amzn-sagemaker-request-id",
+    ]
+    assert (fields["upgrade"], fields["connection"]) == ("websocket", "Upgrade")
+    assert fields["sec-websocket-version"] == str(
+        ledger().clause("O2").numbers["websocket_version"]
+    )
 
 
 @pytest.mark.clause("O9")

@@ -1,4 +1,4 @@
-"""How a stream ends: by the client, by the container, and with what word (E1-E7, W4)."""
+"""How a stream ends: by the client, by the container, and with what word (E1-E8, W4)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 from sagemaker_bidi_contract.checks import ENDPOINT
 from sagemaker_bidi_contract.endpoint.echoing import ECHO_SECONDS, exchange
 from sagemaker_bidi_contract.endpoint.provenance import departs
-from sagemaker_bidi_contract.endpoint.stage import EndpointStage
+from sagemaker_bidi_contract.endpoint.stage import ANSWER_SECONDS, EndpointStage
 from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, informational, ok
-from sagemaker_bidi_contract.wire.duplex import Duplex
+from sagemaker_bidi_contract.wire.duplex import INVOCATION_PATH, Duplex
 from sagemaker_bidi_contract.wire.events import Event, Part
 from sagemaker_bidi_contract.wire.http2_stream import StreamEnd
 
@@ -97,6 +97,25 @@ async def half_close(stage: EndpointStage) -> Outcome:
     if error is not None or not end.clean:
         return departs("E3", back, expected="the loss is silent: END_STREAM and no error")
     return ok(back)
+
+
+@ENDPOINT.check(
+    "endpoint.input-after-end",
+    "After a complete response the input stays open",
+    clauses=("E8",),
+)
+async def input_after_end(stage: EndpointStage) -> Outcome:
+    """A refusal is a complete response too, and needs no container."""
+    duplex = await stage.invoke(headers={INVOCATION_PATH: "/with-a-leading-slash"})
+    refusal = await duplex.refusal(ANSWER_SECONDS)
+    if refusal is None:
+        return informational("what should be refused was not; see endpoint.leading-slash")
+    # What followed the response has come before the answer to this.
+    await duplex.stream.connection.ping(_END_SECONDS)
+    if (reset := duplex.stream.reset_after_end) is not None:
+        said = f"{refusal}, END_STREAM, then RST_STREAM {reset}"
+        return departs("E8", said, expected="no RST_STREAM while the input is open")
+    return ok(f"{refusal}, END_STREAM, and no RST_STREAM")
 
 
 @ENDPOINT.check(

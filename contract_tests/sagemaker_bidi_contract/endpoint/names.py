@@ -116,7 +116,7 @@ def _validation(refusal: Refusal) -> Outcome:
     requires=("stream",),
 )
 async def query_string(stage: EndpointStage) -> Outcome:
-    refusal = await stage.ask(headers={QUERY_STRING: "a_B-9=x.~_-%20%C3%A9&empty="})
+    refusal = await stage.ask(headers={QUERY_STRING: "a_B-9=x.~_-%20%C3%A9&more=1"})
     if refusal is None:
         return ok("the stream opened")
     if refusal.status == 424:

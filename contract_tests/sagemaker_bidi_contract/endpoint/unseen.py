@@ -15,6 +15,8 @@ _WHY: Mapping[str, str] = {
     "bidi check ws://HOST:8080",
     "K4": "no client sees health checks, signals and starts; hold the container and its image to "
     "them: bidi check ws://HOST:8080, bidi check IMAGE",
+    "O10": "no client sees the endpoint's InferenceAmiVersion; without a sidecar every call hangs: "
+    "bidi scenario sidecar-missing",
     "P1": "metrics are in CloudWatch, not in the stream",
 }
 

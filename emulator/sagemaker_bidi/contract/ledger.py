@@ -8,15 +8,17 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
+import math
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
 type Provenance = Literal["documented", "reported", "assumed", "conflict"]
+type Number = int | float | str | list[int] | list[str]
 
 PROVENANCES: Mapping[Provenance, str] = {
     "documented": "AWS's developer guide, API reference, service model or SDK says so",
@@ -41,6 +43,8 @@ class Clause:
         source: who says so.
         provenance: how it is known.
         settings: where it can be chosen, such as `contract.reassemble`.
+        numbers: its numbers, statuses and fixed words by name; the name of a setting stands for
+            that setting's default.
         tested: False where no test can hold it; `why` says what stands in the way.
         why: empty unless `tested` is False.
     """
@@ -51,6 +55,7 @@ class Clause:
     source: str
     provenance: Provenance
     settings: tuple[str, ...] = ()
+    numbers: Mapping[str, Number] = field(default_factory=dict)
     tested: bool = True
     why: str = ""
 
@@ -92,7 +97,7 @@ class Ledger:
 
 
 _REQUIRED = ("title", "statement", "source", "provenance")
-_OPTIONAL = ("settings", "tested", "why")
+_OPTIONAL = ("settings", "numbers", "tested", "why")
 
 
 def parse(text: str) -> Ledger:
@@ -138,6 +143,9 @@ def _clause(clause_id: str, entry: Mapping[str, object], groups: Mapping[str, st
     settings, tested, why = entry.get("settings", []), entry.get("tested", True), entry.get("why")
     if not isinstance(settings, list) or not all(isinstance(item, str) for item in settings):
         raise wrong("settings is a list of texts")
+    numbers = entry.get("numbers", {})
+    if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
+        raise wrong("numbers is a table of numbers, texts, or lists of them")
     if provenance in ("assumed", "conflict") and not settings:
         raise wrong(f"it is {provenance}, so it needs a setting")
     if (tested is not True) != bool(why):
@@ -149,9 +157,15 @@ def _clause(clause_id: str, entry: Mapping[str, object], groups: Mapping[str, st
         source,
         provenance,
         tuple(settings),
+        numbers,
         tested is True,
         str(why or ""),
     )
+
+
+def _is_number(value: object) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(each, int | float | str) for each in values)
 
 
 @functools.cache
@@ -189,9 +203,20 @@ def _section(clause: Clause) -> list[str]:
     if clause.settings:
         known += " · set by " + ", ".join(f"`{name}`" for name in clause.settings)
     lines = ["", f"### {clause.id} {clause.title}", "", clause.statement, "", known]
+    if clause.numbers:
+        numbers = ", ".join(f"`{name}` {_shown(value)}" for name, value in clause.numbers.items())
+        lines += ["", f"Numbers: {numbers}"]
     if not clause.tested:
         lines += ["", f"Held by no test: {clause.why}"]
     return lines
+
+
+def _shown(value: Number) -> str:
+    if isinstance(value, list):
+        return " and ".join(map(_shown, value))
+    if isinstance(value, str):
+        return f"`{value}`"
+    return "none" if value == math.inf else f"{value:,}"
 
 
 def _anchor(clause: Clause) -> str:

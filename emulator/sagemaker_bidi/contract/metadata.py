@@ -110,29 +110,34 @@ class Metering:
                 "Metering": {
                     "Dimension": str(dimension),
                     "ConsumedUnits": int() | float() as units,
-                    "ClientToken": str(token),
+                    **rest,
                 }
-            } if not isinstance(units, bool):
+            } if not isinstance(units, bool) and isinstance(
+                token := rest.get("ClientToken"), str | None
+            ):
                 return self._count(dimension, units, token, now)
             case _:
                 return Dropped(
                     'not {"Metering": {"Dimension": text, "ConsumedUnits": number, '
-                    '"ClientToken": text}}'
+                    '"ClientToken": text or nothing}}'
                 )
 
-    def _count(self, dimension: str, units: float, token: str, now: float) -> Metered | Dropped:
+    def _count(
+        self, dimension: str, units: float, token: str | None, now: float
+    ) -> Metered | Dropped:
         if not 0 < len(dimension) <= DIMENSION_LENGTH:
             return Dropped(f"Dimension has {len(dimension)} characters, not 1-{DIMENSION_LENGTH}")
         if not 0 < units <= sys.float_info.max:
             return Dropped("ConsumedUnits is not more than 0, or too large for a number")
-        if not 0 < len(token) <= TOKEN_LENGTH:
+        if token is not None and not 0 < len(token) <= TOKEN_LENGTH:
             return Dropped(f"ClientToken has {len(token)} characters, not 1-{TOKEN_LENGTH}")
         if now < self._due - self._slack:
             return Dropped("more than one message in a second")
         self._due = max(now, self._due) + MESSAGE_SECONDS
-        if token in self._tokens:
-            return Dropped("its ClientToken was counted before")
-        self._tokens[token] = None
-        if len(self._tokens) > REMEMBERED_TOKENS:
-            self._tokens.popitem(last=False)
+        if token is not None:
+            if token in self._tokens:
+                return Dropped("its ClientToken was counted before")
+            self._tokens[token] = None
+            if len(self._tokens) > REMEMBERED_TOKENS:
+                self._tokens.popitem(last=False)
         return Metered(dimension, float(units))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -25,10 +25,11 @@ SESSION_ID = "x-amzn-sagemaker-session-id"
 REQUEST_ID = "x-amzn-sagemaker-request-id"
 INVOKED_VARIANT = "x-amzn-invoked-production-variant"
 
+_TARGET = (INVOCATION_PATH, QUERY_STRING)
 _ROUTE = re.compile(r"/endpoints/([^/]*)/invocations-bidirectional-stream")
 _NAME = r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 _PATH = r"^[A-Za-z0-9\-._]+(?:/[A-Za-z0-9\-._]+)*$"
-_PAIR = r"[a-zA-Z0-9][A-Za-z0-9_-]*=(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})*"
+_PAIR = r"[a-zA-Z0-9][A-Za-z0-9_-]*=(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+"
 _QUERY = rf"^{_PAIR}(?:&{_PAIR})*$"
 
 
@@ -96,12 +97,15 @@ def read_route(method: str, path: str) -> str:
     return unquote(route[1])
 
 
-def read_invocation(endpoint: str, headers: Iterable[tuple[str, str]]) -> Invocation:
+def read_invocation(
+    endpoint: str, headers: Iterable[tuple[str, str]], *, ignore_empty: bool = False
+) -> Invocation:
     """Check a request's endpoint name and headers (W2).
 
     Args:
         endpoint: from `read_route`.
         headers: names in lower case.
+        ignore_empty: an empty invocation path or query string counts as none; else it is refused.
 
     Raises:
         Refused: with the refusal to send.
@@ -114,9 +118,14 @@ def read_invocation(endpoint: str, headers: Iterable[tuple[str, str]]) -> Invoca
     return Invocation(
         ENDPOINT_NAME.check(endpoint),
         None if variant is None else _VARIANT.check(variant),
-        _container_path(fields.get(INVOCATION_PATH), fields.get(QUERY_STRING)),
+        _container_path(*(_given(fields, name, ignore_empty) for name in _TARGET)),
         tuple((name, fields[name]) for name in (INFERENCE_ID, SESSION_ID) if name in fields),
     )
+
+
+def _given(fields: Mapping[str, str], name: str, ignore_empty: bool) -> str | None:
+    value = fields.get(name)
+    return None if ignore_empty and not value else value
 
 
 def _container_path(path: str | None, query: str | None) -> str:

@@ -52,6 +52,12 @@ class ContractSettings:
         ValueError: a number that cannot be worked with; names the setting.
     """
 
+    ignore_empty_target: bool = choice(
+        False,
+        "W2",
+        "conflict",
+        "an empty invocation path or query string header counts as none; else it is refused",
+    )
     accept_seconds: float = choice(
         0.25, "O3", "documented", "time for the container to accept the WebSocket"
     )
@@ -65,7 +71,7 @@ class ContractSettings:
         False, "F4", "conflict", "PARTIAL parts reach the container as one message, not fragments"
     )
     error_frames: bool = choice(
-        True, "E4", "documented", 'a text frame {"ModelStreamError": …} is an error for the client'
+        True, "E4", "conflict", 'a text frame {"ModelStreamError": …} is an error for the client'
     )
     health_timeout: float = choice(2.0, "K4", "documented", "time for /ping to answer 200")
     startup_seconds: float = choice(

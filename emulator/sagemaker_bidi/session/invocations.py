@@ -205,7 +205,8 @@ class Invocations:
             raise Refused(
                 authentication_refusal(error.type, error.message, error.detail)
             ) from error
-        return read_invocation(endpoint, headers), verified
+        ignore_empty = self._settings.ignore_empty_target
+        return read_invocation(endpoint, headers, ignore_empty=ignore_empty), verified
 
     def _refuse(self, stream: Stream, request_id: str, refusal: Refusal) -> None:
         logger.warning(

@@ -18,7 +18,7 @@ from sagemaker_bidi.contract.settings import ContractSettings, choices
 from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"W": 6, "O": 9, "F": 7, "K": 5, "E": 8, "M": 3, "P": 1}
+GROUPS = {"W": 6, "O": 10, "F": 7, "K": 5, "E": 8, "M": 3, "P": 1}
 
 TABLES = {
     "contract": {field.name for field in dataclasses.fields(ContractSettings)},
@@ -59,6 +59,11 @@ def test_every_choice_of_the_contracts_settings_is_listed_with_its_clause() -> N
     assert not unlisted
 
 
+def test_an_id_is_in_the_ledger_or_not() -> None:
+    assert "F3" in ledger()
+    assert "F9" not in ledger()
+
+
 def test_provenance_is_one_of_the_four_words() -> None:
     assert {clause.provenance for clause in ledger()} == set(PROVENANCES)
 
@@ -77,6 +82,8 @@ def test_an_unknown_id_is_answered_with_those_of_its_group() -> None:
         (entry(colour='"red"'), "F1: colour is no field"),
         (entry(tested="false"), "tested = false and a why go together"),
         (entry(settings='"contract.x"'), "settings is a list of texts"),
+        (entry(numbers="8"), "numbers is a table of numbers, texts, or lists of them"),
+        (entry(numbers="{ port = [{}] }"), "numbers is a table of numbers, texts, or lists of"),
         (entry().replace('F = "Frames"', 'E = "Ending"'), "its letter is no group; there are E"),
         ("[", "no valid TOML"),
     ],
@@ -98,7 +105,7 @@ def test_the_page_shows_every_clause_with_its_provenance_and_settings() -> None:
         section = page.split(f"### {clause.id} ")[1].split("\n#")[0]
         assert clause.statement in section
         assert f"**{clause.provenance}**" in section
-        assert all(f"`{name}`" in section for name in clause.settings)
+        assert all(f"`{name}`" in section for name in (*clause.settings, *clause.numbers))
 
 
 def test_a_stale_page_fails_the_check_and_shows_the_difference(
