@@ -22,6 +22,10 @@ CUDA_COMPAT = Path("/usr/local/bin/start_cuda_compat.sh")
 _OUR_OWN = {"host": HOST, "port": str(PORT), "uds": None, "headless": "false"}
 
 
+# vLLM's front end in Rust serves no /v1/realtime: the bridge's every session would be a 424.
+_RUST = "VLLM_USE_RUST_FRONTEND"
+
+
 @dataclass(frozen=True, slots=True)
 class _Variable:
     """One variable of ours: its name, the option that it stands for, its value."""
@@ -50,10 +54,11 @@ def engine_command(
 
     Raises:
         SettingsError: there is no model, or a variable sets what is the container's own, names no
-            option, or names one that another variable names as well.
+            option, names one that another variable names as well, or has vLLM serve no realtime
+            API.
     """
     variables = list(_variables(environ))
-    problems = [*_problems(variables)]
+    problems = [*_problems(variables), *_without_realtime(environ)]
     model = _value_of(variables, "model")
     if not model:
         model = str(model_folder)
@@ -113,6 +118,15 @@ def _problems(variables: list[_Variable]) -> Iterator[str]:
                 f"bridge; leave {each.name} out"
             )
         first.setdefault(each.option, each.name)
+
+
+def _without_realtime(environ: Mapping[str, str]) -> Iterator[str]:
+    value = environ.get(_RUST, "").strip()
+    if value not in ("", "0"):
+        yield (
+            f"{_RUST}={value!r}: vLLM's Rust front end has no /v1/realtime, which the bridge "
+            f"speaks to; leave {_RUST} out"
+        )
 
 
 def _written(variable: _Variable) -> str:

@@ -79,6 +79,22 @@ def test_where_vllm_listens_is_the_containers_own_in_whatever_case_it_is_said(
         engine_command({name: value}, model)
 
 
+@pytest.mark.parametrize("value", ["1", " 1 ", "2", "true"])
+def test_a_front_end_without_the_realtime_api_is_refused_with_the_reason(
+    model: Path, value: str
+) -> None:
+    refusal = (
+        rf"^VLLM_USE_RUST_FRONTEND='{value.strip()}': .* has no /v1/realtime, .*leave VLLM_USE"
+    )
+    with pytest.raises(SettingsError, match=refusal):
+        engine_command({"VLLM_USE_RUST_FRONTEND": value}, model)
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_the_front_end_in_python_is_no_problem(model: Path, value: str) -> None:
+    assert engine_command({"VLLM_USE_RUST_FRONTEND": value}, model)[:2] == ("vllm", "serve")
+
+
 def test_saying_where_vllm_listens_anyway_changes_nothing(model: Path) -> None:
     assert options(model, SM_VLLM_PORT="8081", SM_VLLM_HOST="127.0.0.1") == ()
 
