@@ -26,6 +26,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m sagemaker_bidi.contract.ledger --check docs/contract.md
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ from sagemaker_bidi import load_config
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = DOCS / "examples"
 LIMIT_SECONDS = 60  # a bound for a test that would otherwise hang, never a wait
+README = (DOCS.parent / "README.md").read_text("utf-8")
 PAGES = list(DOCS.rglob("*.md"))
 
 
@@ -62,3 +63,21 @@ def test_the_configuration_file_can_be_read() -> None:
 def test_every_example_is_on_a_page(path: Path) -> None:
     if path.name != "__pycache__":
         assert any(f'--8<-- "{path.name}"' in page.read_text("utf-8") for page in PAGES)
+
+
+def test_what_the_readme_shows_of_a_test_passes(folder: Path) -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    imports = (EXAMPLES / "test_failures.py").read_text().partition("\n\n\n")[0]
+    (folder / "test_readme.py").write_text(f"{imports}\n\n\n{shown}")
+
+    words = ["-p", "no:asyncio", "-p", "no:cacheprovider", "-q"]
+    said = run(folder, "pytest", *words, "test_readme.py")
+
+    assert "2 passed" in said
+
+
+def test_what_the_readme_leads_to_is_there() -> None:
+    linked = re.findall(r"\]\(([^)#]+)", README)
+
+    assert linked
+    assert all((DOCS.parent / path).is_file() for path in linked)
