@@ -7,8 +7,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from sagemaker_bidi.clock import RealClock
+from sagemaker_bidi.clock import Clock, RealClock
+from sagemaker_bidi.containers import hosted
 from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
+
+
+@pytest.fixture(autouse=True)
+def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked of Docker but what a test answers."""
+
+    async def ending(name: str, code: int) -> str:
+        return str(code)
+
+    monkeypatch.setattr(hosted, "ending_of", ending)
 
 
 class NoWaiting(RealClock):
@@ -25,8 +36,15 @@ class Lived(HostedContainer):
         removed: whether somebody removes it in the last of them; else it is told to stop.
     """
 
-    def __init__(self, healthy: Sequence[bool], *, removed: bool = False) -> None:
-        super().__init__(ImageRun("image"), clock=NoWaiting())
+    def __init__(
+        self,
+        healthy: Sequence[bool],
+        *,
+        removed: bool = False,
+        clock: Clock | None = None,
+        startup: float = 480.0,
+    ) -> None:
+        super().__init__(ImageRun("image"), clock=clock or NoWaiting(), startup=startup)
         self._began = self._clock.now()
         self._to_live = list(healthy)
         self._removed = removed
@@ -39,7 +57,7 @@ class Lived(HostedContainer):
             self._was_healthy = True
             self._healthy.set()
         if not self._to_live and not self._removed:
-            self._stopping = True
+            self._stopping.set()
         return 137
 
     async def _state(self) -> str:
@@ -65,3 +83,27 @@ async def test_a_container_that_somebody_has_removed_is_named_and_not_started_ag
     (record,) = caplog.records
     assert f"voxtral: the container {container.name} has been removed" in record.getMessage()
     assert container.starts == 1
+
+
+class Pauses(RealClock):
+    """A clock that comes to where it is waited for, and so past the time to get healthy."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    async def sleep_until(self, when: float) -> None:
+        self._now = max(self._now, when)
+
+
+@pytest.mark.clause("K4")
+async def test_a_container_whose_time_is_over_while_it_waits_has_no_life_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    container = Lived([False, False, False, False], clock=Pauses(), startup=3.0)
+    await container.live()
+    # After pauses of 0.5, 1 and 2 s.
+    assert container.starts == 3
+    assert "ended with 137, was started 3 times, and was never healthy" in caplog.messages[-1]

@@ -43,6 +43,17 @@ async def test_the_log_names_each_new_reason_once(
     ]
 
 
+async def test_a_container_that_closes_and_refuses_connections_in_turn_is_told_of_once(
+    clock: DrivenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RawContainer(b"") as container, watching(container.url, clock):
+        for answer in (b"", b"no HTTP at all\r\n\r\n", b"", b"no HTTP at all\r\n\r\n"):
+            container.answer = answer
+            await clock.pass_check(STARTING)
+
+    assert len(lines(caplog, logging.WARNING)) == 1
+
+
 async def test_the_log_tells_when_a_container_gets_unhealthy_and_when_it_recovers(
     clock: DrivenClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,13 @@ class ContainerLog:
         self._endpoint = endpoint
         self._on_line = on_line
 
+    async def attend(self, process: asyncio.subprocess.Process) -> int:
+        """Pass on what a process prints, to its end; gives its exit code."""
+        assert process.stdout is not None
+        assert process.stderr is not None
+        await asyncio.gather(self.pass_on(process.stdout), self.pass_on(process.stderr))
+        return await process.wait()
+
     async def pass_on(self, stream: asyncio.StreamReader) -> None:
         """Read a stream to its end; a line that is too long comes in pieces."""
         while True:

@@ -9,10 +9,16 @@ from asyncio.subprocess import DEVNULL, PIPE
 from typing import IO
 
 PROGRAM = "docker"
+_NO_SUCH = re.compile(r"[Nn]o such (?:container|object): (\S+)")
+_HERE = re.compile(r"(localhost|127(\.\d+){3}|\[?::1\]?)?(:\d+)?")
 
 
 class DockerError(RuntimeError):
     """Docker cannot do what it was asked; says what is wrong and what to do."""
+
+
+class NoSuchContainer(DockerError):
+    """There is no container of that name, or none any more."""
 
 
 async def docker(*arguments: str, seconds: float = 60.0, given: str = "") -> str:
@@ -45,8 +51,33 @@ async def docker(*arguments: str, seconds: float = 60.0, given: str = "") -> str
             process.kill()
             await process.wait()
     if process.returncode:
-        raise DockerError(explain(err.decode(errors="replace"), arguments))
+        said = err.decode(errors="replace")
+        kind = NoSuchContainer if _NO_SUCH.search(said) else DockerError
+        raise kind(explain(said, arguments))
     return out.decode(errors="replace").strip()
+
+
+async def require_daemon_here(endpoint: str) -> None:
+    """Check that the daemon runs containers on this machine, where their ports can be reached.
+
+    Args:
+        endpoint: whose container is about to run.
+
+    Raises:
+        DockerError: it is on another machine, or there is none.
+    """
+    place = await docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    scheme, _, rest = place.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    if scheme in ("unix", "npipe", "fd") or (scheme != "ssh" and _HERE.fullmatch(host)):
+        return
+    machine = re.sub(r":\d+$", "", host)
+    raise DockerError(
+        f"the Docker daemon is on another machine ({place}), and a container's port would be open "
+        f"there: run the container there with `docker run --publish 8080:8080 …` and give "
+        f"--endpoint {endpoint}=ws://{machine}:8080, or use the daemon of this machine "
+        "(`docker context use default`, without DOCKER_HOST)"
+    )
 
 
 async def start_docker(
@@ -87,7 +118,7 @@ def explain(said: str, arguments: tuple[str, ...]) -> str:
         return f"no Docker daemon answers: start it, or set DOCKER_HOST ({_short(text)})"
     if "permission denied" in text and "docker" in text and "sock" in text:
         return "the Docker daemon may not be used by this user: join the group docker, or use sudo"
-    if found := re.search(r"[Nn]o such (?:container|object): (\S+)", text):
+    if found := _NO_SUCH.search(text):
         return f"there is no container {found[1]}: has somebody removed it?"
     if found := re.search(r"[Nn]o such image: ([^\s:]+(?::\w[^\s:]*)?)", text):
         return f"there is no image {found[1]} here: build it, or `docker pull {found[1]}`"

@@ -13,14 +13,22 @@ from typing import Self
 from sagemaker_bidi.clock import Clock, RealClock, first_of
 from sagemaker_bidi.containers.container_end import ContainerFailed, Stopped
 from sagemaker_bidi.containers.container_log import ContainerLog
-from sagemaker_bidi.containers.docker import DockerError, docker, explain, start_docker
-from sagemaker_bidi.containers.image import ImageFacts, inspect_image
+from sagemaker_bidi.containers.docker import (
+    DockerError,
+    NoSuchContainer,
+    docker,
+    explain,
+    require_daemon_here,
+    start_docker,
+)
+from sagemaker_bidi.containers.image import CONTAINER_PORT, ImageFacts, inspect_image
 from sagemaker_bidi.containers.image_run import (
     ImageRun,
     create_options,
     environment_file,
     free_port,
 )
+from sagemaker_bidi.containers.inspection import ending_of, misplaced, state_of
 from sagemaker_bidi.endpoints.ping import ping
 from sagemaker_bidi.shown import logger_named
 
@@ -29,8 +37,12 @@ __all__ = ["STOP_SECONDS", "ContainerFailed", "HostedContainer", "ImageRun", "St
 STOP_SECONDS = 30.0
 PING_SECONDS = 2.0
 
-# Where the block has failed nobody waits for the sessions to end.
-_FAILED_STOP_SECONDS = 2.0
+# For one with no session to end: it was never healthy, or the block that ran it has failed.
+_SHORT_STOP_SECONDS = 2.0
+# The command `docker` may fail for so long while a container starts.
+_DOCKER_PATIENCE = 10.0
+# Nothing listens for so long, and a look into the container tells why.
+_ADVICE_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
@@ -81,13 +93,14 @@ class HostedContainer:
         self._clock = (clock or RealClock()).unscaled
         self._log = ContainerLog(run.endpoint, self._show)
         self._began = 0.0
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._latest = "has not been asked yet"
         self._healthy = asyncio.Event()
         self._healthy_after = 0.0
         self._was_healthy = False
         self._code: int | None = None
+        self._ending = ""
         self._again = asyncio.Event()
         self._started = asyncio.Event()
         self._created = False
@@ -95,27 +108,30 @@ class HostedContainer:
         self._lives: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        await require_daemon_here(self.run.endpoint)
         self.facts = await inspect_image(self.run.image)
         self.facts.check()
         port = self.run.port or free_port()
         self.url = f"ws://127.0.0.1:{port}"
-        await docker(
-            "create",
-            *create_options(self.run, self.name, port),
-            self.run.image,
-            "serve",
-            given=environment_file(self.run),
-        )
+        # Before: a `docker create` that is called off may have made it all the same.
         self._created = True
-        self._began = self._clock.now()
-        self._lives = asyncio.create_task(self._live(), name=f"container {self.name}")
         try:
+            await docker(
+                "create",
+                *create_options(self.run, self.name, port),
+                self.run.image,
+                "serve",
+                given=environment_file(self.run),
+            )
+            self._began = self._clock.now()
+            self._lives = asyncio.create_task(self._live(), name=f"container {self.name}")
             await first_of(asyncio.wait({self._lives}), self._started.wait())
             if self._lives.done():
                 self._lives.result()
         except BaseException:
             await self._remove()
             raise
+        self._lives.add_done_callback(self._tell_of_a_failure)
         return self
 
     async def __aexit__(
@@ -125,7 +141,8 @@ class HostedContainer:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self.stop(STOP_SECONDS if exc is None else _FAILED_STOP_SECONDS)
+            drains = exc is None and self._was_healthy
+            await self.stop(STOP_SECONDS if drains else _SHORT_STOP_SECONDS)
         finally:
             await self._remove()
 
@@ -145,8 +162,8 @@ class HostedContainer:
         if self._lives.done():
             self._lives.result()
             raise ContainerFailed(
-                f"endpoint {self.run.endpoint}: the container ended with {self._code} before "
-                f"{asked} answered 200 (K4)",
+                f"endpoint {self.run.endpoint}: the container ended with {self._ending}, start "
+                f"{self.starts}, before {asked} answered 200 (K4)",
                 self._log.tail,
             )
         raise ContainerFailed(
@@ -166,8 +183,12 @@ class HostedContainer:
         Returns:
             How it ended; None where it was not running.
         """
-        self._stopping = True
-        if not self._created or not await self._is_running():
+        self._stopping.set()
+        try:
+            if not self._created or not await self._is_running():
+                return None
+        except DockerError as error:
+            logger.error("%s: the container cannot be stopped: %s", self.run.endpoint, error)
             return None
         started = self._clock.now()
         # Docker counts whole seconds, and says 137 for SIGKILL and for an exit with 137 alike.
@@ -208,24 +229,48 @@ class HostedContainer:
         return " ".join([found["Path"], *found["Args"]])
 
     async def _state(self) -> str:
-        """As `docker ps` has it, such as `running` and `created`; empty once it is removed."""
-        return await docker(
-            *("container", "ls", "--all", "--format", "{{.State}}"),
-            *("--filter", f"name=^/?{self.name}$"),
-        )
+        return await state_of(self.name)
 
     async def _is_running(self) -> bool:
         return await self._state() in ("running", "paused")
 
+    async def _state_again(self) -> str:
+        """Its state, when Docker says it: a daemon that restarts is waited for."""
+        told = False
+        while True:
+            try:
+                state = await self._state()
+            except DockerError as error:
+                if not self._started.is_set():
+                    raise
+                if not told:
+                    told = True
+                    logger.error(
+                        "%s: nobody looks after the container %s until Docker answers again: %s",
+                        self.run.endpoint,
+                        self.name,
+                        error,
+                    )
+            else:
+                if told:
+                    logger.warning("%s: Docker answers again", self.run.endpoint)
+                return state
+            await self._clock.sleep_until(self._clock.now() + 1.0)
+
     async def _live(self) -> None:
         """One life after another, until told to stop or the endpoint fails."""
         pause = _FIRST_PAUSE
-        while not self._stopping:
+        while not self._stopping.is_set():
             self.starts += 1
-            self._code = code = await self._one_life()
-            if self._stopping or not self._restarts:
+            self._code = await self._one_life()
+            self._ending = str(self._code)
+            if self._stopping.is_set():
                 return
-            if not await self._state():
+            state = await self._state_again()
+            if state in ("running", "paused"):
+                # What had ended was the daemon, or the command that listens to it.
+                continue
+            if not state:
                 logger.error(
                     "%s: the container %s has been removed, and with it the endpoint has failed: "
                     "nothing starts it again",
@@ -233,43 +278,64 @@ class HostedContainer:
                     self.name,
                 )
                 return
-            if not self._was_healthy and self._clock.now() - self._began >= self._startup:
-                logger.error(
-                    "%s: the container ended with %d and was never healthy: SageMaker fails the "
-                    "endpoint now (K4)",
-                    self.run.endpoint,
-                    code,
-                )
+            self._ending = await ending_of(self.name, self._code)
+            if not self._restarts or self._has_failed():
                 return
             if self._healthy.is_set():
                 pause = _FIRST_PAUSE
             logger.error(
-                "%s: the container ended with %d; SageMaker starts it again, here in %g s",
+                "%s: the container ended with %s; SageMaker starts it again, here in %g s",
                 self.run.endpoint,
-                code,
+                self._ending,
                 pause,
             )
             await self._clock.sleep_until(self._clock.now() + pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+            if self._has_failed():
+                return
             if self._was_healthy:
                 self._began = self._clock.now()
             self._healthy.clear()
             self._again.set()
 
+    def _has_failed(self) -> bool:
+        """Whether its time to get healthy is over; says so."""
+        if self._was_healthy or self._clock.now() - self._began < self._startup:
+            return False
+        logger.error(
+            "%s: the container ended with %s, was started %s, and was never healthy: SageMaker "
+            "fails the endpoint now (K4)",
+            self.run.endpoint,
+            self._ending,
+            "once" if self.starts == 1 else f"{self.starts} times",
+        )
+        return True
+
+    def _tell_of_a_failure(self, lives: asyncio.Task[None]) -> None:
+        """Nobody waits for this task: what it fails of reaches the log."""
+        if not lives.cancelled() and (error := lives.exception()) is not None:
+            logger.error(
+                "%s: nothing starts the container %s again: %s",
+                self.run.endpoint,
+                self.name,
+                error,
+            )
+
     async def _one_life(self) -> int:
         process = await start_docker("start", "--attach", self.name)
         self._attached = process
-        assert process.stdout is not None
-        assert process.stderr is not None
+        attached = asyncio.create_task(self._log.attend(process))
         watching = asyncio.create_task(self._watch_start())
         try:
-            await asyncio.gather(
-                self._log.pass_on(process.stdout), self._log.pass_on(process.stderr)
-            )
-            code = await process.wait()
+            await asyncio.wait({attached, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                # Docker says nothing of it any more, or all is well.
+                watching.result()
+            code = await attached
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in (attached, watching):
+                task.cancel()
+            await asyncio.gather(attached, watching, return_exceptions=True)
         if not self._started.is_set():
             if await self._state() == "created":
                 raise DockerError(explain("\n".join(self._log.tail), ("start",)))
@@ -277,15 +343,28 @@ class HostedContainer:
         return code
 
     async def _watch_start(self) -> None:
-        """Notice that it runs, then that it is healthy."""
+        """Notice that it runs, then that it is healthy.
+
+        Raises:
+            DockerError: Docker has not said for a while whether it runs.
+        """
+        patient_until = self._clock.now() + _DOCKER_PATIENCE
         while not self._started.is_set():
-            if await self._is_running():
+            try:
+                running = await self._is_running()
+                patient_until = self._clock.now() + _DOCKER_PATIENCE
+            except DockerError:
+                if self._clock.now() >= patient_until:
+                    raise
+                running = False
+            if running:
                 self._started.set()
                 logger.info(
                     "%s: started container %s of %s", self.run.endpoint, self.name, self.run.image
                 )
                 break
             await self._clock.sleep_until(self._clock.now() + 0.05)
+        advice_at = self._clock.now() + _ADVICE_SECONDS
         while True:
             answer = await ping(self.url, clock=self._clock, seconds=PING_SECONDS)
             now = self._clock.now()
@@ -295,6 +374,10 @@ class HostedContainer:
                 self._healthy.set()
                 return
             self._latest = answer.what
+            if answer.status is None and now >= advice_at:
+                advice_at = float("inf")
+                if (advice := await misplaced(self.name, CONTAINER_PORT)) is not None:
+                    logger.warning("%s: %s", self.run.endpoint, advice)
             await self._clock.sleep_until(now + _POLL_SECONDS)
 
     def _show(self, line: str) -> None:
@@ -303,10 +386,22 @@ class HostedContainer:
             self._on_line(line)
 
     async def _remove(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         if self._created:
-            with contextlib.suppress(DockerError):
+            try:
                 await docker("rm", "--force", "--volumes", self.name)
+            except NoSuchContainer:
+                pass
+            except (DockerError, asyncio.CancelledError) as error:
+                logger.error(
+                    "%s: the container may still be there (%s): `docker rm --force --volumes %s` "
+                    "removes it",
+                    self.run.endpoint,
+                    str(error) or "told not to wait for Docker",
+                    self.name,
+                )
+                if isinstance(error, asyncio.CancelledError):
+                    raise
         if self._lives is not None:
             self._lives.cancel()
             await asyncio.gather(self._lives, return_exceptions=True)

@@ -46,6 +46,8 @@ class Monitor:
         self._watched = self._begin()
         self._first: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        # Why a container has not answered, as far as that has been told since it last did.
+        self._silent: dict[tuple[str, str], set[str]] = {}
 
     def _begin(self) -> dict[tuple[str, str], tuple[Variant, Health]]:
         if self._strictness == "off":
@@ -147,10 +149,22 @@ class Monitor:
                 label,
                 answer.what,
             )
-        if changed is None and not health.passes(answer) and _news(before, answer):
+        news = self._is_news((endpoint, name), before, answer)
+        if changed is None and not health.passes(answer) and news:
             logger.warning(
                 "%s: %s: GET %s %s (K4)", label, health.status, _ping_url(variant), answer.what
             )
+
+    def _is_news(self, key: tuple[str, str], before: Answer | None, answer: Answer) -> bool:
+        # Through a published port, what is not up yet refuses and resets connections in turn.
+        silent = self._silent.setdefault(key, set())
+        reason = answer.what.partition(" (")[0]
+        if answer.status is not None:
+            silent.clear()
+            return before is None or before.what.partition(" (")[0] != reason
+        known = reason in silent
+        silent.add(reason)
+        return not known
 
     async def _ask(self, variant: Variant, health: Health) -> Answer:
         seconds = self._settings.health_timeout
@@ -163,8 +177,3 @@ class Monitor:
 
 def _ping_url(variant: Variant) -> str:
     return f"http{variant.url.removeprefix('ws')}/ping"
-
-
-def _news(before: Answer | None, answer: Answer) -> bool:
-    # Through a published port, what is not up yet refuses and resets connections in turn.
-    return before is None or before.what.partition(" (")[0] != answer.what.partition(" (")[0]

@@ -107,10 +107,9 @@ async def _serve(
             running.callback(listener.close)
         # It may take so long on the emulator's clock, which the monitor goes by too (K4).
         startup = config.contract_settings().startup_seconds / config.time_scale
-        containers = [
-            await running.enter_async_context(HostedContainer(each, startup=startup))
-            for each in images
-        ]
+        containers: list[HostedContainer] = []
+        if images and not await _started(running, images, startup, containers, stops):
+            return
         if containers:
             urls = {container.run.endpoint: container.url for container in containers}
             config = config.over({"endpoints": endpoint_tables(urls)})
@@ -158,6 +157,43 @@ def _warn_of_strangers(config: Config) -> None:
             config.port,
             config.port,
         )
+
+
+async def _started(
+    running: AsyncExitStack,
+    images: Sequence[ImageRun],
+    startup: float,
+    containers: list[HostedContainer],
+    stops: asyncio.Queue[Stop],
+) -> bool:
+    """Start containers, unless told to stop before they run; then False.
+
+    What has been started is in `containers`, and stops with `running`.
+    """
+
+    async def start() -> None:
+        for each in images:
+            hosted = HostedContainer(each, startup=startup)
+            containers.append(await running.enter_async_context(hosted))
+
+    starting = asyncio.create_task(start(), name="start containers")
+    told = asyncio.create_task(stops.get(), name="stop")
+    await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+    if not told.done():
+        told.cancel()
+        await starting
+        return True
+    logger.info(
+        "%s: stopping before the containers run (a second signal waits for Docker no longer)",
+        told.result().why,
+    )
+    starting.cancel()
+    again = asyncio.create_task(stops.get(), name="stop")
+    await asyncio.wait({starting, again}, return_when=asyncio.FIRST_COMPLETED)
+    starting.cancel()
+    again.cancel()
+    await asyncio.gather(starting, again, return_exceptions=True)
+    return False
 
 
 def _hear_signals() -> asyncio.Queue[Stop]:
