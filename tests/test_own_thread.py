@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -213,3 +214,23 @@ def test_plans_come_and_go_from_any_thread_while_sessions_run(served: Emulator) 
 
     assert added
     assert served.faults.plans == []
+
+
+def test_a_session_in_which_all_arrived_is_not_said_to_have_lost_anything(
+    served: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def say_and_hear() -> None:
+        async with LeanClient(served.url, served.ca) as client:
+            stream = await (await client.open("echo")).opened()
+            await stream.send(b"hello")
+            await stream.receive()
+            await stream.close_input()
+            await stream.finished()
+
+    with caplog.at_level(logging.INFO, "bidi"):
+        asyncio.run(say_and_hear())
+        [session] = served.sessions
+        session.join()
+
+    assert "the client closed its input" in caplog.text
+    assert "lost" not in caplog.text

@@ -224,6 +224,14 @@ class Emulator:
         """
         return call_on(self._loop, lambda: self._monitor.statuses(endpoint))
 
+    def not_in_service(self, endpoint: str) -> list[tuple[str, str]]:
+        """What an endpoint's containers were asked, and what they answered that keeps them out.
+
+        Raises:
+            KeyError: there is no such endpoint.
+        """
+        return call_on(self._loop, lambda: self._monitor.not_in_service(endpoint))
+
     async def wait_stopped(self) -> None:
         """Wait until the emulator has stopped."""
         await self._stopping.wait()

@@ -109,13 +109,44 @@ def test_trust_prints_what_serve_prints(
     assert Path(trusted["SSL_CERT_FILE"]).read_text().count("BEGIN CERTIFICATE") > 1
 
 
-def test_serve_says_which_assumptions_it_runs_with(start_bidi: Start) -> None:
+def test_serve_names_the_command_that_lists_what_it_assumes(
+    run_bidi: Run, start_bidi: Start, tmp_path: Path
+) -> None:
+    file = tmp_path / "bidi.toml"
+    file.write_text("contract.health_failures = 7\n")
+    printed = read_until_ready(
+        start_bidi("serve", "--endpoint", "echo=ws://127.0.0.1:9", "--port", 0)
+    )
+    assert "bidi assumptions lists them" in printed
+
+    listed = run_bidi("assumptions", "--config", file).stdout
+
+    assert {"K3", "E7"} <= {line.split()[0] for line in listed.splitlines() if line.strip()}
+    assert "health_failures = 7" in " ".join(listed.split())
+
+
+def test_serve_says_at_once_where_nothing_answers(start_bidi: Start) -> None:
     printed = read_until_ready(
         start_bidi("serve", "--endpoint", "echo=ws://127.0.0.1:9", "--port", 0)
     )
 
-    assert "K3 assumed" in printed
-    assert "E7 assumed" in printed
+    assert "not in service: GET http://127.0.0.1:9/ping could not be reached" in printed
+
+
+@pytest.mark.parametrize("command", ["serve", "trust", "demo"])
+def test_a_state_folder_that_cannot_be_used_is_named_with_the_remedy(
+    run_bidi: Run, environment: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    environment["BIDI_STATE_DIR"] = str(tmp_path / "file" / "state")
+    options = ["--endpoint", "echo=ws://127.0.0.1:9", "--port", 0] if command == "serve" else []
+
+    ended = run_bidi(command, *options)
+
+    assert ended.returncode == 1
+    assert f"cannot be kept in {tmp_path / 'file' / 'state'} (Not a directory)" in ended.stderr
+    assert "BIDI_STATE_DIR=FOLDER" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_taken_port_is_named(run_bidi: Run) -> None:

@@ -33,6 +33,10 @@ class Command:
 
 
 COMMANDS = {
+    "assumptions": Command(
+        "sagemaker_bidi.commands.assumptions",
+        "List what the emulator assumes where AWS has published nothing.",
+    ),
     "check": Command(
         "sagemaker_bidi_contract.cli",
         "Hold a container or an endpoint to SageMaker's contract, and report clause by clause.",

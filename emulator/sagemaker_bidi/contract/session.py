@@ -188,9 +188,9 @@ class Session:
             Ending(
                 "client",
                 "E3",
-                f"the client {what}: the WebSocket is closed at once; input that had not been "
-                "delivered and output still to come are lost",
-                hint="close the input only after the last output that you need has arrived",
+                f"the client {what}: the WebSocket is closed at once",
+                hint="what was under way in either direction is lost then: close the input only "
+                "after the last output that you need has arrived",
             )
         )
         outputs.append(CloseContainer(self._settings.half_close_code, discard=True))

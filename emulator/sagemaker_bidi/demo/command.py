@@ -15,12 +15,21 @@ from sagemaker_bidi.demo.run import run_demo
 from sagemaker_bidi.demo.show import Screen, show_outcome
 from sagemaker_bidi.emulator import PortTaken
 from sagemaker_bidi.scenarios.scenario import ScenarioError
+from sagemaker_bidi.transport.identity import StateUnusable
 from sagemaker_bidi_client.audio import AudioError
 from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_fixtures.engine.environment import EngineUnavailable
 from sagemaker_bidi_fixtures.engine.launched import EngineFailed
 
-PROBLEMS = (AudioError, ConfigError, EngineFailed, EngineUnavailable, PortTaken, StreamError)
+PROBLEMS = (
+    AudioError,
+    ConfigError,
+    EngineFailed,
+    EngineUnavailable,
+    PortTaken,
+    StateUnusable,
+    StreamError,
+)
 
 
 class DemoFailed(Exception):

@@ -27,15 +27,16 @@ def announce(
     for name, described in config.endpoints.items():
         where = described.url or ", ".join(variant.url for variant in described.variants)
         _say(f"endpoint {name} -> {where}")
+        for asked, answer in emulator.not_in_service(name):
+            _say(f"  not in service: {asked} {answer}; until it answers 200, clients get HTTP 400")
     for plan in plans:
         _say(f"fault plan in force: {plan.name}")
     if config.record is not None:
         _say(f"recording to {config.record.directory}")
     if control is not None:
         _say(f"fault plans and sessions at {control}: bidi faults --help")
-    _say("assumptions in force (behaviour that AWS has not published):")
-    for name, value, choice in assumptions(config.contract_settings()):
-        _say(f"  {choice.clause} {choice.provenance}: {choice.says}: {name} = {value}")
+    count = len(assumptions(config.contract_settings()))
+    _say(f"{count} assumptions about what AWS has not published: bidi assumptions lists them")
     _say('set this for a client, or run eval "$(bidi trust)":')
     print(rendered(emulator.environment(), Format.SH))
     sys.stdout.flush()

@@ -129,6 +129,10 @@ def _names(extra: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*LOCAL_NAMES, *extra, *hosts]))
 
 
+class StateUnusable(OSError):
+    """The folder of the local CA cannot be used; says which and what to do."""
+
+
 def load_identity(folder: Path | None = None) -> Identity:
     """Load the CA, making it on first use; its key is readable by its owner only.
 
@@ -136,10 +140,21 @@ def load_identity(folder: Path | None = None) -> Identity:
         folder: where it is kept; `state_folder()` unless given.
 
     Raises:
-        OSError: the folder cannot be written.
+        StateUnusable: the folder cannot be written.
         ValueError: the key file is there and holds no CA, or others can read it.
     """
     folder = folder or state_folder()
+    try:
+        return _load_identity(folder)
+    except OSError as error:
+        raise StateUnusable(
+            f"the local certificate authority cannot be kept in {folder} "
+            f"({error.strerror or error}): name a folder of your own with BIDI_STATE_DIR=FOLDER, "
+            "for the emulator and for bidi trust"
+        ) from error
+
+
+def _load_identity(folder: Path) -> Identity:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret = folder / "ca-key.pem"
     if not secret.exists():
