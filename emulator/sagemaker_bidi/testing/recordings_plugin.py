@@ -7,7 +7,6 @@ a test asks for it.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -144,6 +143,9 @@ class _Running:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        # Every run of pytest, in any project, imports this file; few of them an event loop.
+        import asyncio
+
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="recording")
         self._cassette: Cassette | None = None
@@ -172,6 +174,8 @@ class _Running:
         return await Cassette(self._plan).__aenter__()
 
     def _run(self, work: Any) -> Any:
+        import asyncio
+
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _close(self) -> None:
