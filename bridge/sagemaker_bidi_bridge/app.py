@@ -14,6 +14,7 @@ from sagemaker_bidi_bridge.observe import Observe, SessionEnd, SessionLog, key_v
 from sagemaker_bidi_bridge.relay import Relay
 from sagemaker_bidi_bridge.sessions import Refused, Session, Sessions
 from sagemaker_bidi_bridge.settings import Settings
+from sagemaker_bidi_bridge.wire import ABORT
 
 DATA_PATH = "/invocations-bidirectional-stream"
 REQUEST_ID_HEADER = "x-amzn-sagemaker-request-id"
@@ -72,11 +73,10 @@ async def _invocation(
     websocket: WebSocket, settings: Settings, observe: Observe, sessions: Sessions
 ) -> None:
     session_id = _session_id(websocket)
-    peer = websocket.client
+    # Another server than ours gives none.
+    abort = websocket.scope["state"].get(ABORT, lambda: None)
     try:
-        with sessions.admit(
-            session_id, None if peer is None else (peer.host, peer.port)
-        ) as session:
+        with sessions.admit(session_id, abort) as session:
             await _session(websocket, session, settings, observe)
     except (Refused, BackendUnavailable) as refusal:
         # SageMaker turns any refusal into a 424 and forwards nothing of it (O4): the log is

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.protocol import Event
 
 from sagemaker_bidi_bridge.settings import Settings
+from sagemaker_bidi_bridge.turns import Backlog
 
 # At DEBUG, websockets logs the text of each frame: this logger never goes there.
 _wire_logger = logging.getLogger("bridge.wire")
@@ -23,19 +25,39 @@ class BackendConnection(ClientConnection):
     """A connection that ends even where the peer sends a Close frame and leaves TCP open.
 
     websockets looks at its closing deadline only while something is being sent; a session whose
-    client is silent would wait for ever.
+    client is silent would wait for ever. And what was read is parsed in turns.
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the backlog decide what is read, in place of the queue of frames alone."""
+        super().connection_made(transport)
+        frames = self.recv_messages
+        self._backlog = Backlog(self.transport, self._parse, lambda: not frames.paused)
+        frames.pause, frames.resume = (lambda: None), self._backlog.go_on
 
     def data_received(self, data: bytes) -> None:
+        """Parse what this turn allows."""
+        self._backlog.add(data)
+
+    def process_event(self, event: Event) -> None:
+        """Note that a frame has ended."""
+        self._busy = True
+        super().process_event(event)
+
+    def _parse(self, data: bytes) -> bool:
         """Start the closing deadline with the first Close frame, in either direction."""
+        self._busy = False
         super().data_received(data)
         if self._deadline is None and self.protocol.close_expected():
             self._deadline = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
+        return self._busy
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop the deadline with the connection."""
+        """Parse what is left, and drop the deadline with the connection."""
+        self._backlog.finish()
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)

@@ -48,6 +48,15 @@ def close_frame(code: int, reason: str) -> Close:
     return Close(code, reason.encode()[:_REASON_BYTES].decode(errors="ignore"))
 
 
+def not_text(at: int) -> str:
+    """The reason of a 1007 (RFC 6455, 7.4.1) for a message that cannot be read as text.
+
+    Args:
+        at: the first byte that is not UTF-8.
+    """
+    return f"not UTF-8 at byte {at}: vLLM takes JSON as text (DataType=UTF8)"
+
+
 def backend_ended(error: ConnectionClosed) -> BackendEnded:
     """Read how vLLM's connection ended.
 

@@ -19,9 +19,10 @@ from sagemaker_bidi_bridge.endings import (
     SageMakerEnded,
     backend_ended,
     close_frame,
+    not_text,
     sagemaker_ended,
 )
-from sagemaker_bidi_bridge.observe import Kind, SessionObserver, SideEnd
+from sagemaker_bidi_bridge.observe import Kind, SessionObserver, SideEnd, key_values
 from sagemaker_bidi_bridge.sessions import Cut, Session
 from sagemaker_bidi_bridge.settings import Settings
 
@@ -30,6 +31,10 @@ logger = logging.getLogger("bridge.relay")
 # What a send to SageMaker raises once that side is gone. RuntimeError is the server's answer
 # after it has closed the connection itself, over a frame that it could not accept.
 _SAGEMAKER_GONE = (WebSocketDisconnect, OSError, RuntimeError)
+
+# Messages that one direction passes before others have their turn: reading what has arrived, and
+# writing what a socket takes at once, never suspend by themselves.
+_TURN_MESSAGES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class Relay:
     """Carries messages between SageMaker's socket and vLLM's until one of them ends.
 
     Each message is passed on before the next one is read, so a slow side slows the other through
-    TCP, and nothing is queued here.
+    TCP, and nothing is queued here. After a number of messages all other sessions, and /ping, have
+    their turn.
 
     Args:
         sagemaker: accepted.
@@ -70,23 +76,22 @@ class Relay:
         self.observer = observer
         self.settings = settings
         self._now = asyncio.get_running_loop().time
+        self._passed_at = self._now()
 
     async def run(self) -> RelayEnd:
         """Relay until the session is over and both connections are closed."""
         upward = asyncio.create_task(self._to_vllm())
         downward = asyncio.create_task(self._to_sagemaker())
+        watch = asyncio.create_task(self._idle())
         try:
-            outcome = await self._first_end(upward, downward)
-            await _cancel(upward, downward)
+            outcome = await self._first_end({upward, downward, watch, self.session.cut})
+            await _cancel(upward, downward, watch)
             return await self._close(outcome)
         finally:
-            await _cancel(upward, downward)
+            await _cancel(upward, downward, watch)
             self.backend.transport.abort()
 
-    async def _first_end(
-        self, upward: asyncio.Task[Outcome | None], downward: asyncio.Task[Outcome]
-    ) -> Outcome:
-        waiting: set[asyncio.Future[Any]] = {upward, downward, self.session.cut}
+    async def _first_end(self, waiting: set[asyncio.Future[Any]]) -> Outcome:
         try:
             while True:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -96,12 +101,27 @@ class Relay:
                         return outcome
                 # vLLM takes no more; what it has sent is still on its way to SageMaker.
         except Exception as error:
-            logger.exception("session failed id=%s", self.session.session_id)
+            logger.exception("session failed %s", key_values(id=self.session.session_id))
             return Cut(CloseCode.INTERNAL_ERROR, f"the bridge failed: {type(error).__name__}")
+
+    async def _idle(self) -> Outcome | None:
+        """End a session that passes nothing either way: its place is another's."""
+        if (limit := self.settings.idle_seconds) is None:
+            return None
+        while True:
+            left = self._passed_at + limit - self._now()
+            if left <= 0:
+                reason = f"no message in either direction for {limit:g} s"
+                return Cut(CloseCode.POLICY_VIOLATION, reason)
+            await asyncio.sleep(left)
 
     async def _to_vllm(self) -> Outcome | None:
         """Pass messages up until SageMaker ends (an outcome) or vLLM takes no more (None)."""
+        passed = 0
         while True:
+            passed += 1
+            if passed % _TURN_MESSAGES == 0:
+                await asyncio.sleep(0)
             message = await self.sagemaker.receive()
             if message["type"] == "websocket.disconnect":
                 return sagemaker_ended(message)
@@ -109,6 +129,11 @@ class Relay:
             data: str | bytes = message["bytes"] if text is None else text
             size, kind = _measure(data)
             self.observer.received("sagemaker", size, kind)
+            if isinstance(data, bytes) and not self.settings.strict_data_type:
+                try:
+                    data = data.decode()
+                except UnicodeDecodeError as error:
+                    return Cut(CloseCode.INVALID_DATA, not_text(error.start))
             try:
                 async with asyncio.timeout(self.settings.stall_seconds):
                     await self.backend.send(data)
@@ -116,13 +141,17 @@ class Relay:
                 return self._stalled("vLLM")
             except ConnectionClosed:
                 return None
-            self.session.life.sent(data, self._now())
-            self.observer.sent("vllm", size, kind)
+            self._passed_at = self._now()
+            self.session.life.sent(data, self._passed_at)
+            self.observer.sent("vllm", size, "binary" if isinstance(data, bytes) else "text")
 
     async def _to_sagemaker(self) -> Outcome:
         """Pass messages down until vLLM has ended and everything it sent is delivered."""
-        gone = False
+        gone, passed = False, 0
         while True:
+            passed += 1
+            if passed % _TURN_MESSAGES == 0:
+                await asyncio.sleep(0)
             try:
                 data = await self.backend.recv()
             except ConnectionClosed as error:
@@ -130,11 +159,13 @@ class Relay:
                 return backend_ended(error)
             size, kind = _measure(data)
             self.observer.received("vllm", size, kind)
-            self.session.life.heard(data, self._now())
+            self._passed_at = self._now()
+            self.session.life.heard(data, self._passed_at)
             if gone:
                 # Go on reading: vLLM must not block on us before SageMaker's own end, which
                 # the other direction is about to read, reaches it.
                 continue
+            self.session.life.hold()
             try:
                 async with asyncio.timeout(self.settings.stall_seconds):
                     if isinstance(data, str):
@@ -147,6 +178,7 @@ class Relay:
                 gone = True
             else:
                 self.observer.sent("sagemaker", size, kind)
+            self.session.life.release()
 
     def _stalled(self, side: str) -> Cut:
         limit = self.settings.stall_seconds

@@ -15,8 +15,9 @@ import uvicorn
 from sagemaker_bidi_bridge.app import create_app
 from sagemaker_bidi_bridge.liveness import EngineLife
 from sagemaker_bidi_bridge.observe import Observe, SessionLog, key_values
-from sagemaker_bidi_bridge.sessions import Address, Sessions
+from sagemaker_bidi_bridge.sessions import Sessions
 from sagemaker_bidi_bridge.settings import Settings
+from sagemaker_bidi_bridge.wire import Wire
 
 _BACKLOG = 2_048
 _GOING_AWAY = 1001
@@ -47,7 +48,6 @@ class DrainingServer(uvicorn.Server):
         self.is_up = asyncio.Event()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
-        sessions.abort_peer = self._abort_peer
 
     def stop(self) -> None:
         """Begin to drain; the second call ends every session at once."""
@@ -115,11 +115,6 @@ class DrainingServer(uvicorn.Server):
         for task in pending:
             task.cancel()
         return idle in done
-
-    def _abort_peer(self, peer: Address) -> None:
-        for connection in list(self.server_state.connections):
-            if getattr(connection, "client", None) == peer:
-                connection.transport.abort()
 
 
 class BridgeServer:
@@ -238,7 +233,9 @@ def _server(settings: Settings, observe: Observe, sessions: Sessions) -> Drainin
     config = uvicorn.Config(
         create_app(settings, observe, sessions),
         http="h11",
-        ws="websockets-sansio",
+        ws=Wire,
+        # SageMaker is the peer, and what a client writes into X-Forwarded-For is not believed.
+        proxy_headers=False,
         lifespan="off",
         log_config=None,
         # Below this level uvicorn lets websockets log the text of each frame.

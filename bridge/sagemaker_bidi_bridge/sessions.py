@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from sagemaker_bidi_bridge.liveness import EngineLife, SessionLife
 
-Address = tuple[str, int]
-
 
 class Refused(Exception):
     """The bridge does not take another session now.
@@ -50,12 +48,10 @@ class Sessions:
     Args:
         limit: how many may be open at once, or None.
         engine: whether vLLM still answers them.
-        abort_peer: cuts SageMaker's TCP connection by its peer address; set by the server.
     """
 
     limit: int | None = None
     engine: EngineLife = field(default_factory=lambda: EngineLife(None))
-    abort_peer: Callable[[Address], None] = field(default=lambda address: None)
     draining: bool = False
     _open: set[Session] = field(default_factory=set)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,12 +63,12 @@ class Sessions:
         return len(self._open)
 
     @contextmanager
-    def admit(self, session_id: str, peer: Address | None) -> Iterator[Session]:
+    def admit(self, session_id: str, abort: Callable[[], None]) -> Iterator[Session]:
         """Count a session as open for as long as the block runs.
 
         Args:
             session_id: its id.
-            peer: address of SageMaker's side, where it is known.
+            abort: cuts SageMaker's TCP connection.
 
         Raises:
             Refused: while draining, or when `limit` sessions are open.
@@ -81,10 +77,6 @@ class Sessions:
             raise Refused("the bridge is draining: it has been told to stop")
         if self.limit is not None and len(self._open) >= self.limit:
             raise Refused(f"{self.limit} sessions are open, as many as BRIDGE_MAX_SESSIONS allows")
-
-        def abort() -> None:
-            if peer is not None:
-                self.abort_peer(peer)
 
         loop = asyncio.get_running_loop()
         session = Session(session_id, loop.create_future(), abort, self.engine.session())

@@ -1,16 +1,36 @@
 """The bridge's configuration: one environment variable for each field of `Settings`."""
 
 import difflib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 PREFIX = "BRIDGE_"
 
 SAGEMAKER_ACCEPT_MS = 250  # O3
 SAGEMAKER_PING_MS = 2_000  # K4
 SAGEMAKER_KILL_SECONDS = 30  # K4
+
+# What an Authorization header takes after "Bearer " (RFC 6750, 2.1), and what people use besides.
+_KEY = re.compile(r"[!-~]+")
+_KEY_VARIABLES = ("BRIDGE_BACKEND_API_KEY", "VLLM_API_KEY")
 
 
 class SettingsError(ValueError):
@@ -28,24 +48,181 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the bridge runs with; `VARIABLES` says what each field means and how it is set."""
+class Expects:
+    """What a variable takes, in words for an error and for `--help`."""
 
-    backend_url: str = "ws://127.0.0.1:8081/v1/realtime"
-    health_url: str | None = None
-    host: str = "0.0.0.0"
-    port: int = 8080
-    open_timeout_ms: int = 200
-    health_timeout_ms: int = 1_000
-    drain_seconds: float = 25.0
-    close_seconds: float = 2.0
-    stall_seconds: float | None = 120.0
-    hang_seconds: float | None = 30.0
-    backend_ping_seconds: float | None = None
-    max_message_bytes: int | None = 16 * 1024 * 1024
-    max_sessions: int | None = None
-    model_stream_error: bool = False
-    log_level: str = "info"
+    text: str
+
+
+def _off_is_none(value: object) -> object:
+    return None if isinstance(value, str) and value.lower() == "off" else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _host_name(text: str) -> str:
+    if not text or text != text.strip() or "/" in text:
+        raise ValueError(text)
+    return text
+
+
+def _key(secret: SecretStr | None) -> SecretStr | None:
+    if secret is None or not secret.get_secret_value():
+        return None
+    if not _KEY.fullmatch(secret.get_secret_value()):
+        raise ValueError("a character that no header takes")
+    return secret
+
+
+def _url_of(*schemes: str) -> AfterValidator:
+    def check(text: str) -> str:
+        url = urlsplit(text)
+        if url.scheme not in schemes or not url.hostname or url.fragment or url.username:
+            raise ValueError(text)
+        _ = url.port  # raises ValueError for a port that is no number
+        return text
+
+    return AfterValidator(check)
+
+
+def _url_words(*schemes: str) -> Expects:
+    return Expects(f"a {' or '.join(schemes)} URL, such as {schemes[0]}://127.0.0.1:8081/path")
+
+
+_OR_OFF = BeforeValidator(_off_is_none)
+
+Switch = Annotated[bool, Expects("on or off")]
+Milliseconds = Annotated[
+    int, Field(ge=1, le=60_000), Expects("a whole number of milliseconds from 1 to 60000")
+]
+Limit = Annotated[
+    Annotated[float, Field(ge=0.05, le=3_600)] | None,
+    _OR_OFF,
+    Expects("a number of seconds from 0.05 to 3600, or off"),
+]
+
+
+class Settings(BaseSettings):
+    """What the bridge runs with; each field's description says what it means.
+
+    Made in code it holds what it is given, and reads no environment: `read_settings` does.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        populate_by_name=True,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    backend_url: Annotated[str, _url_of("ws", "wss"), _url_words("ws", "wss")] = Field(
+        default="ws://127.0.0.1:8081/v1/realtime", description="vLLM's realtime endpoint."
+    )
+    backend_api_key: Annotated[
+        SecretStr | None, AfterValidator(_key), Expects("printable ASCII without a blank")
+    ] = Field(
+        default=None,
+        validation_alias=AliasChoices(*_KEY_VARIABLES),
+        description="The key that vLLM was started with. Default: what VLLM_API_KEY holds.",
+    )
+    health_url: Annotated[str | None, _url_of("http", "https"), _url_words("http", "https")] = (
+        Field(
+            default=None,
+            description="vLLM's health page, behind /ping. Default: /health on the backend's host "
+            "and port.",
+        )
+    )
+    host: Annotated[str, AfterValidator(_host_name), Expects("an address or a host name")] = Field(
+        default="0.0.0.0", description="The address to listen on."
+    )
+    port: Annotated[int, Field(ge=0, le=65_535), Expects("a whole number from 0 to 65535")] = Field(
+        default=8080, description="The port to listen on; 0 picks a free one."
+    )
+    open_timeout_ms: Milliseconds = Field(
+        default=200,
+        description="How long vLLM has to accept before the upgrade is refused; SageMaker waits "
+        "250 (O3).",
+    )
+    health_timeout_ms: Milliseconds = Field(
+        default=1_000,
+        description="How long vLLM has to answer its health page; SageMaker waits 2000 for /ping "
+        "(K4).",
+    )
+    drain_seconds: Annotated[
+        float, Field(ge=0, le=3_600), Expects("a number of seconds from 0 to 3600")
+    ] = Field(
+        default=25.0,
+        description="After SIGTERM, how long open sessions may go on; SageMaker kills at 30 (K4).",
+    )
+    close_seconds: Annotated[
+        float, Field(ge=0.05, le=60), Expects("a number of seconds from 0.05 to 60")
+    ] = Field(
+        default=2.0,
+        description="How long a side has to answer a Close frame before its connection is cut.",
+    )
+    stall_seconds: Limit = Field(
+        default=120.0,
+        description="How long a side may leave one message untaken before the session is ended.",
+    )
+    idle_seconds: Limit = Field(
+        default=None,
+        description="How long a session may pass no message in either direction before it is "
+        "ended, so that another may have its place.",
+    )
+    hang_seconds: Limit = Field(
+        default=30.0,
+        description="How long, and for how much audio, vLLM may answer no session at all before "
+        "/ping says 503; more than the longest segment that the model answers by.",
+    )
+    backend_ping_seconds: Limit = Field(
+        default=None,
+        description="Ping vLLM this often and end the session when a pong takes as long. A busy "
+        "model answers late, so it is off.",
+    )
+    max_message_bytes: Annotated[
+        Annotated[int, Field(ge=1, le=2**40)] | None,
+        _OR_OFF,
+        Expects(f"a whole number of bytes from 1 to {2**40}, or off"),
+    ] = Field(default=16 * 1024 * 1024, description="The largest message in either direction.")
+    max_sessions: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)] | None,
+        _OR_OFF,
+        Expects("a whole number of sessions from 1 to 100000, or off"),
+    ] = Field(
+        default=None,
+        description="Sessions beyond this number are refused; set it to vLLM's MAX_NUM_SEQS.",
+    )
+    strict_data_type: Switch = Field(
+        default=False,
+        description="Pass binary messages on as they are, which vLLM does not take, in place of "
+        "reading them as text: a client that sets no DataType sends its JSON so.",
+    )
+    model_stream_error: Switch = Field(
+        default=False,
+        description="Before a Close frame that is not 1000, also send a ModelStreamError text "
+        "frame (E4).",
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(_lower),
+        Expects("one of debug, info, warning, error"),
+    ] = Field(default="info", description="What is logged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing but what the caller gives."""
+        return (init_settings,)
 
     @property
     def backend_health_url(self) -> str:
@@ -79,148 +256,9 @@ class Settings:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One environment variable: the field it sets, how it is read, what it expects and means."""
-
-    field: str
-    convert: Callable[[str], object]
-    expects: str
-    meaning: str
-
-    @property
-    def name(self) -> str:
-        return PREFIX + self.field.upper()
-
-
-def _variable(field: str, kind: tuple[Callable[[str], object], str], meaning: str) -> Variable:
-    return Variable(field, kind[0], kind[1], meaning)
-
-
-def _whole(low: int, high: int, unit: str = "") -> tuple[Callable[[str], object], str]:
-    def convert(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            raise ValueError(text)
-        return number
-
-    return convert, f"a whole number {unit} from {low} to {high}".replace("  ", " ")
-
-
-def _seconds(low: float, high: float) -> tuple[Callable[[str], object], str]:
-    def convert(text: str) -> float:
-        number = float(text)
-        if not low <= number <= high:  # also refuses nan
-            raise ValueError(text)
-        return number
-
-    return convert, f"a number of seconds from {low:g} to {high:g}"
-
-
-def _or_off(kind: tuple[Callable[[str], object], str]) -> tuple[Callable[[str], object], str]:
-    convert, expects = kind
-    return (lambda text: None if text.lower() == "off" else convert(text)), f"{expects}, or off"
-
-
-def _url(*schemes: str) -> tuple[Callable[[str], object], str]:
-    def convert(text: str) -> str:
-        url = urlsplit(text)
-        if url.scheme not in schemes or not url.hostname or url.fragment or url.username:
-            raise ValueError(text)
-        _ = url.port  # raises ValueError for a port that is no number
-        return text
-
-    return convert, f"a {' or '.join(schemes)} URL, such as {schemes[0]}://127.0.0.1:8081/path"
-
-
-def _choice(*names: str) -> tuple[Callable[[str], object], str]:
-    def convert(text: str) -> str:
-        if text.lower() not in names:
-            raise ValueError(text)
-        return text.lower()
-
-    return convert, "one of " + ", ".join(names)
-
-
-def _name(text: str) -> str:
-    if not text or text != text.strip() or "/" in text:
-        raise ValueError(text)
-    return text
-
-
-def _on_off() -> tuple[Callable[[str], object], str]:
-    words = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
-
-    def convert(text: str) -> bool:
-        if text.lower() not in words:
-            raise ValueError(text)
-        return words[text.lower()]
-
-    return convert, "on or off"
-
-
-VARIABLES = (
-    _variable("backend_url", _url("ws", "wss"), "vLLM's realtime endpoint."),
-    _variable(
-        "health_url",
-        _url("http", "https"),
-        "vLLM's health page, behind /ping. Default: /health on the backend's host and port.",
-    ),
-    _variable("host", (_name, "an address or a host name"), "The address to listen on."),
-    _variable("port", _whole(0, 65_535), "The port to listen on; 0 picks a free one."),
-    _variable(
-        "open_timeout_ms",
-        _whole(1, 60_000, "of milliseconds"),
-        "How long vLLM has to accept before the upgrade is refused; SageMaker waits 250 (O3).",
-    ),
-    _variable(
-        "health_timeout_ms",
-        _whole(1, 60_000, "of milliseconds"),
-        "How long vLLM has to answer its health page; SageMaker waits 2000 for /ping (K4).",
-    ),
-    _variable(
-        "drain_seconds",
-        _seconds(0, 3_600),
-        "After SIGTERM, how long open sessions may go on; SageMaker kills at 30 (K4).",
-    ),
-    _variable(
-        "close_seconds",
-        _seconds(0.05, 60),
-        "How long a side has to answer a Close frame before its connection is cut.",
-    ),
-    _variable(
-        "stall_seconds",
-        _or_off(_seconds(0.05, 3_600)),
-        "How long a side may leave one message untaken before the session is ended.",
-    ),
-    _variable(
-        "hang_seconds",
-        _or_off(_seconds(0.05, 3_600)),
-        "How long vLLM may leave audio without a delta, in every session, before /ping says 503.",
-    ),
-    _variable(
-        "backend_ping_seconds",
-        _or_off(_seconds(0.05, 3_600)),
-        "Ping vLLM this often and end the session when a pong takes as long. A busy model "
-        "answers late, so it is off.",
-    ),
-    _variable(
-        "max_message_bytes",
-        _or_off(_whole(1, 2**40, "of bytes")),
-        "The largest message in either direction.",
-    ),
-    _variable(
-        "max_sessions",
-        _or_off(_whole(1, 100_000, "of sessions")),
-        "Sessions beyond this number are refused; set it to vLLM's MAX_NUM_SEQS.",
-    ),
-    _variable(
-        "model_stream_error",
-        _on_off(),
-        "Before a Close frame that is not 1000, also send a ModelStreamError text frame (E4).",
-    ),
-    _variable("log_level", _choice("debug", "info", "warning", "error"), "What is logged."),
-)
+def variable(field: str) -> str:
+    """The name of a field's environment variable."""
+    return PREFIX + field.upper()
 
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -235,39 +273,63 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     Raises:
         SettingsError: naming every variable with a wrong value.
     """
-    known = {variable.name: variable for variable in VARIABLES}
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    warnings: list[str] = []
-    for name in sorted(name for name in environ if name.startswith(PREFIX)):
-        text = environ[name]
-        if (variable := known.get(name)) is None:
-            closest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            warnings.append(f"{name} is not a variable of the bridge; the closest is {closest}")
-            continue
-        try:
-            values[variable.field] = variable.convert(text)
-        except ValueError:
-            problems.append(f"{name}={text!r} is wrong: expected {variable.expects}")
-    if problems:
-        raise SettingsError(problems, warnings)
-    settings = Settings(**values)
+    warnings = list(_unknown(environ))
+    try:
+        settings = Settings(**_Environment(environ)())
+    except ValidationError as error:
+        raise SettingsError(list(_problems(error, environ)), warnings) from None
     return settings, warnings + settings.warnings()
 
 
 def describe_variables() -> str:
     """The variables as a text for a terminal: name, default, what is expected, meaning."""
-    defaults = Settings()
     lines = []
-    for variable in VARIABLES:
-        match getattr(defaults, variable.field):
+    for field, info in Settings.model_fields.items():
+        match info.default:
             case None | False:
-                default = "off" if variable.field != "health_url" else "derived"
+                derived = field in ("health_url", "backend_api_key")
+                default = "derived" if derived else "off"
             case float() as seconds:
                 default = f"{seconds:g}"
             case value:
                 default = str(value)
-        lines.append(f"  {variable.name}  (default: {default})")
-        lines.append(f"      {variable.meaning}")
-        lines.append(f"      Expects {variable.expects}.")
+        lines.append(f"  {variable(field)}  (default: {default})")
+        lines.append(f"      {info.description}")
+        lines.append(f"      Expects {_expects(field)}.")
     return "\n".join(lines)
+
+
+class _Environment(EnvSettingsSource):
+    """Reads a mapping in place of this process's own environment."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): text for name, text in self._environ.items() if name.isupper()}
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    known = [variable(field) for field in Settings.model_fields]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            closest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            yield f"{name} is not a variable of the bridge; the closest is {closest}"
+
+
+def _problems(error: ValidationError, environ: Mapping[str, str]) -> Iterator[str]:
+    # A union tells of each of its members.
+    for place in dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False)):
+        if place in _KEY_VARIABLES or place == "backend_api_key":
+            name = next(each for each in _KEY_VARIABLES if each in environ)
+            # Its value is a secret.
+            yield f"{name} is wrong: expected {_expects('backend_api_key')}"
+        else:
+            name = variable(place)
+            yield f"{name}={environ[name]!r} is wrong: expected {_expects(place)}"
+
+
+def _expects(field: str) -> str:
+    metadata: list[Any] = Settings.model_fields[field].metadata
+    return next(each.text for each in metadata if isinstance(each, Expects))

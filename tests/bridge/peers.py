@@ -94,6 +94,17 @@ def sagemaker(bridge_url: str, path: str = DATA_PATH, **options: Any) -> connect
     return connect(bridge_url + path, proxy=None, **options)
 
 
+def frames_of_client(payload: bytes, count: int) -> bytes:
+    """A small text frame, masked with zeros, many times (RFC 6455, 5.2)."""
+    return (bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload) * count
+
+
+def unmasked(frame: bytes) -> bytes:
+    """The payload of one small masked frame."""
+    mask, payload = frame[2:6], frame[6:]
+    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
 async def closed_with(connection: ClientConnection | ServerConnection) -> Close | None:
     """Read to the end and return the peer's Close frame, or None where TCP ended without one."""
     try:

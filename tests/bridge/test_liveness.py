@@ -34,20 +34,20 @@ def speak(life: SessionLife, seconds: int, start: float = 0.0) -> None:
 
 
 def waiting(engine: EngineLife) -> SessionLife:
-    """A session that vLLM owes a delta since its third second: four of audio have been sent."""
+    """A session whose first 30 s of audio, passed on from 0 s to 29 s, nothing has answered."""
     life = engine.session()
     life.sent(COMMIT, 0.0)
-    speak(life, 4)
+    speak(life, 30)
     return life
 
 
 class TestAnEngine:
-    def test_that_leaves_audio_without_a_delta_for_the_limit_hangs(
+    def test_that_leaves_as_much_audio_unanswered_as_the_limit_is_long_hangs(
         self, engine: EngineLife
     ) -> None:
         waiting(engine)
-        assert engine.silent_for(31.9) is None
-        assert engine.silent_for(32.0) == 30.0
+        assert engine.silent_for(29.9) is None
+        assert engine.silent_for(30.0) == 30.0
 
     def test_that_leaves_a_final_commit_without_done_hangs(self, engine: EngineLife) -> None:
         life = engine.session()
@@ -56,9 +56,8 @@ class TestAnEngine:
         assert engine.silent_for(31.0) == 30.0
 
     def test_that_works_for_another_session_does_not_hang(self, engine: EngineLife) -> None:
-        starved, served = engine.session(), engine.session()
-        starved.sent(COMMIT, 0.0)
-        speak(starved, 4)
+        served = engine.session()
+        waiting(engine)
         served.heard(DELTA, 100.0)
         assert engine.silent_for(120.0) is None
         assert engine.silent_for(130.0) == 30.0
@@ -68,12 +67,13 @@ class TestAnEngine:
         life.heard(DELTA, 60.0)
         assert engine.silent_for(1_000.0) is None
 
-    def test_that_was_found_to_hang_still_does_when_the_session_has_left(
+    def test_that_was_found_to_hang_still_does_for_a_minute_after_the_session_has_left(
         self, engine: EngineLife
     ) -> None:
         life = waiting(engine)
         life.ended(40.0)
-        assert engine.silent_for(50.0) == 48.0
+        assert engine.silent_for(99.9) is not None
+        assert engine.silent_for(100.0) is None
 
     def test_that_has_been_replaced_is_not_blamed_for_a_session_that_has_left(
         self, engine: EngineLife
@@ -88,7 +88,7 @@ class TestAnEngine:
     ) -> None:
         waiting(engine)
         engine.replaced()
-        assert engine.silent_for(50.0) == 48.0
+        assert engine.silent_for(50.0) == 50.0
 
     def test_that_has_dropped_a_waiting_session_is_not_blamed_for_it(
         self, engine: EngineLife
@@ -108,17 +108,38 @@ class TestAnEngine:
         waiting(engine)
         assert engine.silent_for(10_000.0) is None
 
+    def test_is_not_well_because_a_transcript_says_error(self, engine: EngineLife) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        life.heard(json.dumps({"type": "transcription.delta", "delta": "error"}), 1.0)
+        life.sent(FINAL, 2.0)
+        assert engine.silent_for(32.0) == 30.0
+
+    def test_is_blamed_again_once_a_client_that_did_not_read_reads(
+        self, engine: EngineLife
+    ) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        life.heard(DELTA, 1.0)
+        life.hold()
+        life.release()
+        speak(life, 30, 10.0)
+        assert engine.silent_for(40.0) == 30.0
+
 
 class TestSilenceThatIsInOrder:
     def test_before_generation_was_started(self, engine: EngineLife) -> None:
         speak(engine.session(), 60)
         assert engine.silent_for(1_000.0) is None
 
-    def test_before_enough_audio_for_a_first_delta(self, engine: EngineLife) -> None:
+    def test_of_a_model_that_answers_by_segments_while_its_client_is_mute(
+        self, engine: EngineLife
+    ) -> None:
         life = engine.session()
         life.sent(COMMIT, 0.0)
-        speak(life, 2)
-        assert engine.silent_for(1_000.0) is None
+        for start in (0.0, 1_000.0, 2_000.0):
+            speak(life, 1, start)
+        assert engine.silent_for(10_000.0) is None
 
     def test_of_a_client_that_says_nothing(self, engine: EngineLife) -> None:
         life = waiting(engine)
@@ -134,6 +155,48 @@ class TestSilenceThatIsInOrder:
 
     def test_after_a_final_commit_that_started_nothing(self, engine: EngineLife) -> None:
         engine.session().sent(FINAL, 0.0)
+        assert engine.silent_for(1_000.0) is None
+
+    def test_before_a_client_that_does_not_read(self, engine: EngineLife) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        life.hold()
+        speak(life, 60)
+        life.sent(FINAL, 60.0)
+        assert engine.silent_for(1_000.0) is None
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            SECOND_OF_AUDIO[:-1] + " " * 2_000_000 + "}",
+            json.dumps({"type": "input_audio_buffer.append", "audio": " " * 500_000}),
+            json.dumps({"type": "input_audio_buffer.append", "audio": "A" * 500_001}),
+            json.dumps({"type": "session.update", "note": "A" * 500_000}),
+            json.dumps({"type": "input_audio_buffer.append", "audio": ["A" * 500_000]}),
+            '{"type": "input_audio_buffer.append", "audio": ' + "[" * 100_000,
+            '{"type": "input_audio_buffer.commit", "final": ' + "[" * 100_000,
+            "9" * 10_000,
+            "[]",
+        ],
+        ids=[
+            "padded",
+            "blank",
+            "not-base64",
+            "no-audio",
+            "list",
+            "deep",
+            "deep-2",
+            "long",
+            "array",
+        ],
+    )
+    def test_to_what_is_no_audio_however_long_or_deep(
+        self, message: str, engine: EngineLife
+    ) -> None:
+        life = engine.session()
+        life.sent(COMMIT, 0.0)
+        for _ in range(10):
+            life.sent(message, 1.0)
         assert engine.silent_for(1_000.0) is None
 
 

@@ -319,7 +319,7 @@ class TestDefect7DropsEmptyFrames:
     ) -> None:
         async with (
             vllm(echo) as url,
-            BridgeServer(settings_for(url)) as bridge,
+            BridgeServer(settings_for(url, strict_data_type=True)) as bridge,
             sagemaker(bridge.url) as client,
         ):
             for _ in range(2):

@@ -13,23 +13,78 @@ from tests.bridge.peers import (
     Watcher,
     closed_with,
     echo,
+    frames_of_client,
+    raw_vllm,
     sagemaker,
     send_all,
     settings_for,
+    unmasked,
     vllm,
 )
 
 
 class TestMessages:
     @pytest.mark.parametrize("message", ["grüße", b"\x00\xff\x80", "[]", b"{}"])
-    async def test_text_stays_text_and_binary_stays_binary(self, message: str | bytes) -> None:
+    async def test_text_stays_text_and_binary_stays_binary_where_a_setting_says_so(
+        self, message: str | bytes
+    ) -> None:
+        async with (
+            vllm(echo) as url,
+            BridgeServer(settings_for(url, strict_data_type=True)) as bridge,
+            sagemaker(bridge.url) as client,
+        ):
+            await client.send(message)
+            assert await asyncio.wait_for(client.recv(), LIMIT_SECONDS) == message
+
+    @pytest.mark.clause("F2")
+    async def test_json_of_a_client_that_sets_no_data_type_reaches_vllm_as_text(self) -> None:
         async with (
             vllm(echo) as url,
             BridgeServer(settings_for(url)) as bridge,
             sagemaker(bridge.url) as client,
         ):
-            await client.send(message)
-            assert await asyncio.wait_for(client.recv(), LIMIT_SECONDS) == message
+            for message in ('{"type":"grüße"}', ""):
+                await client.send(message.encode())
+                assert await asyncio.wait_for(client.recv(), LIMIT_SECONDS) == message
+
+    async def test_binary_from_vllm_stays_binary(self) -> None:
+        async def speak(connection: ServerConnection) -> None:
+            await connection.send(b"{}")
+            await connection.wait_closed()
+
+        async with (
+            vllm(speak) as url,
+            BridgeServer(settings_for(url)) as bridge,
+            sagemaker(bridge.url) as client,
+        ):
+            assert await asyncio.wait_for(client.recv(), LIMIT_SECONDS) == b"{}"
+
+    @pytest.mark.parametrize("tag", ["text", "binary"])
+    async def test_what_is_no_utf_8_ends_both_sides_with_1007_and_the_byte(
+        self, tag: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+        async def model(connection: ServerConnection) -> None:
+            await connection.wait_closed()
+            seen.set_result(connection.close_code)
+
+        watcher = Watcher()
+        async with (
+            vllm(model) as url,
+            BridgeServer(settings_for(url), watcher) as bridge,
+            sagemaker(bridge.url) as client,
+        ):
+            await client.send(b"{}\xff", text=tag == "text")
+            close = await closed_with(client)
+            assert await asyncio.wait_for(seen, LIMIT_SECONDS) == 1007
+            await watcher.end()
+        assert close is not None
+        assert (close.code, close.reason) == (
+            1007,
+            "not UTF-8 at byte 2: vLLM takes JSON as text (DataType=UTF8)",
+        )
+        assert not [each for each in caplog.records if each.exc_info]
 
     async def test_a_fragmented_message_reaches_vllm_as_one_message(self) -> None:
         async with (
@@ -87,11 +142,116 @@ class TestMessages:
         message = b"x" * (17 * 2**20)
         async with (
             vllm(echo) as url,
-            BridgeServer(settings_for(url, max_message_bytes=None)) as bridge,
+            BridgeServer(
+                settings_for(url, max_message_bytes=None, strict_data_type=True)
+            ) as bridge,
             sagemaker(bridge.url) as client,
         ):
             await client.send(message)
             assert await asyncio.wait_for(client.recv(), LIMIT_SECONDS) == message
+
+
+class TestTurns:
+    async def test_a_flood_of_tiny_messages_leaves_a_sibling_and_ping_their_turn(self) -> None:
+        flood = frames_of_client(b"{}", 4_000)
+        events_before: list[int] = []
+        asked, told = asyncio.Event(), asyncio.Event()
+
+        async def model(connection: ServerConnection) -> None:
+            async for message in connection:
+                if message == "sibling":
+                    events_before.append(watcher.count("received", "sagemaker"))
+                    told.set()
+
+        def begun() -> None:
+            if not asked.is_set():
+                asked.set()
+                # Both stand in their sockets before the second message of the flood is read.
+                sibling.transport.write(frames_of_client(b"sibling", 1))
+                ping.write(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        def health(connection: ServerConnection, request: Any) -> Any:
+            return connection.respond(200, "") if request.path == "/health" else None
+
+        watcher = Watcher()
+        async with (
+            vllm(model, process_request=health) as url,
+            BridgeServer(settings_for(url, stall_seconds=None), watcher) as bridge,
+            sagemaker(bridge.url) as sibling,
+            sagemaker(bridge.url) as flooder,
+        ):
+            host, port = bridge.url.removeprefix("ws://").split(":")
+            answer, ping = await asyncio.open_connection(host, int(port))
+            watcher.on_event = begun
+            flooder.transport.write(flood)
+            async with asyncio.timeout(LIMIT_SECONDS):
+                assert (await answer.readline()).startswith(b"HTTP/1.1 200")
+                events_before.append(watcher.count("received", "sagemaker"))
+                await told.wait()
+            ping.close()
+        assert max(events_before) < 1_000
+
+    async def test_a_burst_of_tiny_messages_from_vllm_leaves_a_sibling_its_turn(self) -> None:
+        events_before: list[int] = []
+        told = asyncio.Event()
+
+        async def burst(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await reader.read(64)
+            if b"go" in unmasked(request):
+                writer.write(b"\x81\x01x" * 4_000)
+            else:
+                events_before.append(watcher.count("received", "vllm"))
+                told.set()
+            await reader.read()
+
+        def begun() -> None:
+            if watcher.count("received", "vllm") == 1:
+                sibling.transport.write(frames_of_client(b"sibling", 1))
+
+        watcher = Watcher(on_event=begun)
+        async with (
+            raw_vllm(burst) as url,
+            BridgeServer(settings_for(url, close_seconds=0.1), watcher) as bridge,
+            sagemaker(bridge.url) as sibling,
+            sagemaker(bridge.url) as asking,
+        ):
+            await asking.send("go")
+            await asyncio.wait_for(told.wait(), LIMIT_SECONDS)
+        assert max(events_before) < 1_000
+
+    async def test_what_was_read_before_the_connection_was_lost_is_passed_on(self) -> None:
+        heard = 0
+        over = asyncio.Event()
+
+        async def model(connection: ServerConnection) -> None:
+            nonlocal heard
+            async for _ in connection:
+                heard += 1
+            over.set()
+
+        async with (
+            vllm(model) as url,
+            BridgeServer(settings_for(url)) as bridge,
+            sagemaker(bridge.url) as client,
+        ):
+            client.transport.write(frames_of_client(b"{}", 2_000) + b"\x88\x80\0\0\0\0")
+            await asyncio.wait_for(over.wait(), LIMIT_SECONDS)
+        assert heard == 2_000
+
+
+class TestIdle:
+    async def test_a_session_that_passes_nothing_gives_its_place_to_another(self) -> None:
+        async with (
+            vllm(echo) as url,
+            BridgeServer(settings_for(url, idle_seconds=0.1, max_sessions=1)) as bridge,
+            sagemaker(bridge.url) as client,
+        ):
+            close = await closed_with(client)
+            await asyncio.wait_for(bridge.sessions.wait_idle(), LIMIT_SECONDS)
+            async with sagemaker(bridge.url):
+                pass
+        assert close is not None
+        assert (close.code, close.reason) == (1008, "no message in either direction for 0.1 s")
 
 
 class TestBackPressure:

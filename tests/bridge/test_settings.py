@@ -1,23 +1,26 @@
 """Configuration by environment."""
 
 import pytest
+from pydantic import SecretStr
 
 from sagemaker_bidi_bridge import Settings, SettingsError, read_settings
-from sagemaker_bidi_bridge.settings import VARIABLES, describe_variables
+from sagemaker_bidi_bridge.settings import describe_variables, variable
 
 
 def test_an_empty_environment_gives_the_defaults_without_a_warning() -> None:
     assert read_settings({"PATH": "/bin"}) == (Settings(), [])
 
 
-def test_every_field_has_its_variable() -> None:
-    assert [variable.field for variable in VARIABLES] == list(Settings.__dataclass_fields__)
+def test_settings_made_in_code_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_PORT", "eighty")
+    assert Settings(host="::1").port == 8080
 
 
 def test_each_variable_sets_its_field() -> None:
     settings, warnings = read_settings(
         {
             "BRIDGE_BACKEND_URL": "wss://model:9000/v1/realtime",
+            "BRIDGE_BACKEND_API_KEY": "sesame",
             "BRIDGE_HEALTH_URL": "http://model:9001/up",
             "BRIDGE_HOST": "::",
             "BRIDGE_PORT": "9090",
@@ -26,9 +29,11 @@ def test_each_variable_sets_its_field() -> None:
             "BRIDGE_DRAIN_SECONDS": "12.5",
             "BRIDGE_CLOSE_SECONDS": "1",
             "BRIDGE_STALL_SECONDS": "off",
+            "BRIDGE_IDLE_SECONDS": "60",
             "BRIDGE_BACKEND_PING_SECONDS": "30",
             "BRIDGE_MAX_MESSAGE_BYTES": "off",
             "BRIDGE_MAX_SESSIONS": "2",
+            "BRIDGE_STRICT_DATA_TYPE": "on",
             "BRIDGE_MODEL_STREAM_ERROR": "on",
             "BRIDGE_LOG_LEVEL": "DEBUG",
         }
@@ -36,6 +41,7 @@ def test_each_variable_sets_its_field() -> None:
     assert warnings == []
     assert settings == Settings(
         backend_url="wss://model:9000/v1/realtime",
+        backend_api_key=SecretStr("sesame"),
         health_url="http://model:9001/up",
         host="::",
         port=9090,
@@ -44,9 +50,11 @@ def test_each_variable_sets_its_field() -> None:
         drain_seconds=12.5,
         close_seconds=1,
         stall_seconds=None,
+        idle_seconds=60,
         backend_ping_seconds=30,
         max_message_bytes=None,
         max_sessions=2,
+        strict_data_type=True,
         model_stream_error=True,
         log_level="debug",
     )
@@ -119,8 +127,29 @@ def test_the_health_page_is_on_the_backend_unless_it_is_set(backend: str, health
     assert Settings(health_url="http://x/up").backend_health_url == "http://x/up"
 
 
+@pytest.mark.parametrize(
+    ("environ", "key"),
+    [
+        ({"VLLM_API_KEY": "vllm's"}, "vllm's"),
+        ({"VLLM_API_KEY": "vllm's", "BRIDGE_BACKEND_API_KEY": "ours"}, "ours"),
+        ({"VLLM_API_KEY": ""}, None),
+    ],
+)
+def test_the_key_is_the_bridges_own_or_else_vllms(environ: dict[str, str], key: str | None) -> None:
+    found = read_settings(environ)[0].backend_api_key
+    assert (found and found.get_secret_value()) == key
+
+
+@pytest.mark.parametrize("name", ["VLLM_API_KEY", "BRIDGE_BACKEND_API_KEY"])
+def test_a_key_is_never_shown_wrong_or_right(name: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({name: "open sesame"})
+    assert error.value.problems == [f"{name} is wrong: expected printable ASCII without a blank"]
+    assert "sesame" not in repr(read_settings({name: "sesame"}))
+
+
 def test_the_description_names_every_variable() -> None:
     text = describe_variables()
-    assert all(variable.name in text for variable in VARIABLES)
+    assert all(variable(field) in text for field in Settings.model_fields)
     assert "BRIDGE_MAX_MESSAGE_BYTES  (default: 16777216)" in text
     assert "BRIDGE_BACKEND_PING_SECONDS  (default: off)" in text

@@ -87,10 +87,7 @@ async def test_with_a_stand_in_of_vllm_the_realtime_checks_pass(version: Version
         our_bridge(f"{vllm.url}/v1/realtime") as bridge,
     ):
         report = await check(bridge.url, model_protocol="vllm-realtime")
-    assert not told(report, Verdict.FAILED)
-    assert [item.check for item in report.findings if item.verdict is Verdict.NON_STRICT] == [
-        "container.binary-frame"  # vLLM ends the connection over one, and the bridge says so
-    ]
+    assert not told(report, Verdict.FAILED, Verdict.NON_STRICT)
     realtime = [item for item in report.findings if item.check.startswith("realtime.")]
     assert len(realtime) == 12
     assert not [item for item in realtime if item.verdict is Verdict.SKIPPED]

@@ -19,6 +19,9 @@ _SECONDS = 10.0
 _KEEPALIVE_SECONDS = 45.0
 _MARK = Message("text", b"after it")
 
+# RFC 6455, 7.4.1: data that is not what its type says, or of a type that is not taken.
+_NOT_TEXT = (1007, 1003)
+
 type Kind = Literal["text", "binary"]
 _OPCODES: dict[str, Opcode] = {"text": Opcode.TEXT, "binary": Opcode.BINARY}
 
@@ -64,35 +67,53 @@ async def empty_messages(stage: ContainerStage) -> Outcome:
 
 @CONTAINER.check(
     "bridge.message-kinds",
-    "Text stays text and binary stays binary, byte for byte",
+    "Messages keep their bytes and, towards the client, their kind",
     clauses=("F2", "F1"),
     requires=NEEDS_BACKEND,
 )
 async def message_kinds(stage: ContainerStage) -> Outcome:
-    sent: list[Message] = [Message("text", "ü € 🎤".encode()), Message("binary", bytes(range(256)))]
+    text = Message("text", "ü € 🎤".encode())
+    # A client that sets no DataType sends its JSON as binary. The reference bridge reads it as
+    # text, which a model server that takes JSON wants.
+    json = Message("binary", '{"type":"ü"}'.encode())
+    other = Message("binary", bytes(range(256)))
     stage.backend.behaviour.serve = None
     async with stage.session() as session:
         backend = await stage.backend.connection()
-        for sender, receiver, way in (
-            (session, backend, "to the model server"),
-            (backend, session, "to SageMaker"),
-        ):
-            for message in sent:
+        ways = (
+            (session, backend, "to the model server", (text, json)),
+            (backend, session, "to SageMaker", (text, other)),
+        )
+        for sender, receiver, way, messages in ways:
+            for message in messages:
                 await sender.send(_OPCODES[message.kind], message.data)
                 got = await receiver.message(_SECONDS, f"a {message.kind} message {way}")
                 if isinstance(got, End):
                     return _ended(f"a {message.kind} message {way}", got)
                 if got.data != message.data:
-                    return failed(
-                        f"a {message.kind} message {way} arrived with other bytes",
-                        expected="the same bytes: nothing is decoded or encoded",
-                    )
-                if got.kind != message.kind:
+                    return _other_bytes(message, way)
+                if got.kind != message.kind and message is not json:
                     return non_strict(
                         f"a {message.kind} message {way} arrived as {got.kind}",
                         expected=f"{message.kind}",
                     )
-    return ok("a text and a binary message passed as they were, in both directions")
+        await session.send(Opcode.BINARY, other.data)
+        got = await backend.message(_SECONDS, "a binary message that is not UTF-8")
+        if isinstance(got, Message) and got.data != other.data:
+            return _other_bytes(other, "to the model server")
+        if isinstance(got, End) and got.code not in _NOT_TEXT:
+            return failed(
+                f"a binary message that is not UTF-8: {got.how}",
+                expected="it passes as it is, or the session ends with 1007 or 1003",
+            )
+    return ok("each message kept its bytes and, towards SageMaker, its kind")
+
+
+def _other_bytes(message: Message, way: str) -> Outcome:
+    return failed(
+        f"a {message.kind} message {way} arrived with other bytes",
+        expected="the same bytes, whether they are read as text or not",
+    )
 
 
 @CONTAINER.check(
