@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
 
-from sagemaker_bidi_bridge.backend import BackendUnavailable, open_backend, why_unhealthy
+from sagemaker_bidi_bridge.backend import BackendUnavailable, Door, open_backend, why_unhealthy
 from sagemaker_bidi_bridge.liveness import EngineLife
 from sagemaker_bidi_bridge.observe import Observe, SessionEnd, SessionLog, key_values
 from sagemaker_bidi_bridge.relay import Relay
@@ -21,6 +22,8 @@ REQUEST_ID_HEADER = "x-amzn-sagemaker-request-id"
 
 _PATHS = f"a WebSocket on {DATA_PATH}, and GET /ping and /health"
 _ID_CHARACTERS = 128
+_TRACE_HEADERS = ("traceparent", "tracestate")  # W3C Trace Context, 3
+_HEADER_VALUE = re.compile(r"[ -~]+")
 
 logger = logging.getLogger("bridge.session")
 
@@ -41,6 +44,7 @@ def create_app(
     app = FastAPI(title="SageMaker to vLLM bridge", openapi_url=None)
 
     health_log = _HealthLog()
+    door = Door(settings)
 
     @app.get("/ping")
     @app.get("/health")
@@ -49,6 +53,9 @@ def create_app(
             return health_log.unhealthy("draining", "the bridge has been told to stop")
         if (reason := await why_unhealthy(settings)) is not None:
             register.engine.replaced()
+            door.forget()
+            return health_log.unhealthy("unhealthy", reason)
+        if (reason := await door.why_shut()) is not None:
             return health_log.unhealthy("unhealthy", reason)
         if register.engine.silent_for(asyncio.get_running_loop().time()) is not None:
             return health_log.unhealthy(
@@ -60,7 +67,7 @@ def create_app(
 
     @app.websocket(DATA_PATH)
     async def invocation(websocket: WebSocket) -> None:
-        await _invocation(websocket, settings, observe, register)
+        await _invocation(websocket, settings, observe, register, door)
 
     @app.websocket("/{path:path}")
     async def unknown_path(websocket: WebSocket) -> None:
@@ -70,14 +77,19 @@ def create_app(
 
 
 async def _invocation(
-    websocket: WebSocket, settings: Settings, observe: Observe, sessions: Sessions
+    websocket: WebSocket, settings: Settings, observe: Observe, sessions: Sessions, door: Door
 ) -> None:
     session_id = _session_id(websocket)
     # Another server than ours gives none.
     abort = websocket.scope["state"].get(ABORT, lambda: None)
     try:
         with sessions.admit(session_id, abort) as session:
-            await _session(websocket, session, settings, observe)
+            try:
+                await _session(websocket, session, settings, observe, door)
+            except BackendUnavailable as refusal:
+                if refusal.refused:
+                    door.forget()
+                raise
     except (Refused, BackendUnavailable) as refusal:
         # SageMaker turns any refusal into a 424 and forwards nothing of it (O4): the log is
         # the only place where the reason is seen.
@@ -85,12 +97,13 @@ async def _invocation(
 
 
 async def _session(
-    websocket: WebSocket, session: Session, settings: Settings, observe: Observe
+    websocket: WebSocket, session: Session, settings: Settings, observe: Observe, door: Door
 ) -> None:
     started = time.perf_counter()
     # vLLM first: once SageMaker's socket is accepted the client has its 200, and a 424 is no
     # longer possible.
-    backend = await open_backend(settings)
+    backend = await open_backend(settings, _passed_on(websocket, session.session_id))
+    door.opened()
     path, peer = websocket.url.path, _peer(websocket)
     about = {"id": session.session_id, "path": path, "peer": peer}
     try:
@@ -152,6 +165,16 @@ class _HealthLog:
             logger.warning("health check failed %s", key_values(status=status, reason=reason))
         self._latest = reason
         return JSONResponse({"status": status, "reason": reason}, 503)
+
+
+def _passed_on(websocket: WebSocket, session_id: str) -> dict[str, str]:
+    """What vLLM's own log and traces know a session by."""
+    headers = {"X-Request-Id": session_id}
+    for name in _TRACE_HEADERS:
+        if value := websocket.headers.get(name):
+            headers[name] = value
+    # What websockets would not put on the wire is left out, and the session goes on.
+    return {name: value for name, value in headers.items() if _HEADER_VALUE.fullmatch(value)}
 
 
 def _session_id(websocket: WebSocket) -> str:

@@ -1,8 +1,10 @@
 """Reaching vLLM: the WebSocket of a session, and the health page."""
 
 import asyncio
+import errno
 import logging
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -64,23 +66,40 @@ class BackendConnection(ClientConnection):
 
 
 class BackendUnavailable(Exception):
-    """vLLM cannot be reached, or does not take a session; the message says why."""
+    """vLLM cannot be reached, or does not take a session; the message says why.
+
+    Args:
+        reason: why, without a secret.
+        refused: vLLM has answered the upgrade with another status than 101. That does not pass by
+            itself, as a moment without an answer does.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
 
 
-async def open_backend(settings: Settings) -> ClientConnection:
+async def open_backend(
+    settings: Settings, headers: Mapping[str, str] | None = None
+) -> ClientConnection:
     """Open a WebSocket to vLLM within the budget that SageMaker's own limit leaves (O3).
 
     Args:
-        settings: gives the URL, the budget and the limits.
+        settings: gives the URL, the key, the budget and the limits.
+        headers: more of them for the upgrade request.
 
     Raises:
         BackendUnavailable: refused, unreachable, too slow or not a WebSocket.
     """
     url = settings.backend_url
     ping = settings.backend_ping_seconds
+    sent = dict(headers or {})
+    if (key := settings.backend_api_key) is not None:
+        sent["Authorization"] = f"Bearer {key.get_secret_value()}"
     try:
         return await connect(
             url,
+            additional_headers=sent,
             compression=None,
             # A proxy from the environment is for the way out, and vLLM is in this container.
             proxy=None,
@@ -99,22 +118,68 @@ async def open_backend(settings: Settings) -> ClientConnection:
     except InvalidStatus as error:
         status = error.response.status_code
         raise BackendUnavailable(
-            f"vLLM at {url} refused the upgrade with HTTP {status}{_hint(status)}"
+            f"vLLM at {url} refused the upgrade with HTTP {status}{_hint(status, settings)}",
+            refused=True,
         ) from error
     except WebSocketException as error:
         raise BackendUnavailable(f"vLLM at {url} broke the opening handshake: {error}") from error
     except OSError as error:
-        raise BackendUnavailable(f"vLLM at {url} cannot be reached: {error}") from error
+        raise BackendUnavailable(_unreachable(url, error)) from error
 
 
-def _hint(status: int) -> str:
+def _unreachable(url: str, error: OSError) -> str:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"the bridge has no file descriptor left for vLLM: {error}; raise `ulimit -n`"
+    return f"vLLM at {url} cannot be reached: {error}"
+
+
+def _hint(status: int, settings: Settings) -> str:
     match status:
+        case HTTPStatus.UNAUTHORIZED if settings.backend_api_key is None:
+            return ": it wants an API key; give it in BRIDGE_BACKEND_API_KEY or VLLM_API_KEY"
         case HTTPStatus.UNAUTHORIZED:
-            return ": it wants an API key"
+            return ": it wants another API key than BRIDGE_BACKEND_API_KEY or VLLM_API_KEY gives"
         case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
             return ": is the path in BRIDGE_BACKEND_URL right?"
         case _:
             return ""
+
+
+class Door:
+    """Whether vLLM takes sessions at all, which its health page does not tell.
+
+    It is 200 where a key is missing or wrong, or where the path is none of vLLM's: no session
+    opens then, and SageMaker would go on sending them. One upgrade is tried before the first
+    health check that passes, and again after a session has been refused.
+
+    Args:
+        settings: where the door is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known_open = False
+
+    def opened(self) -> None:
+        """A session was let in."""
+        self._known_open = True
+
+    def forget(self) -> None:
+        """What was known may not hold any more: a session was refused, or vLLM was away."""
+        self._known_open = False
+
+    async def why_shut(self) -> str | None:
+        """Try it, where it is not known to be open; gives vLLM's reason for refusing."""
+        if self._known_open:
+            return None
+        try:
+            connection = await open_backend(self._settings)
+        except BackendUnavailable as error:
+            # A vLLM that is only slow, or on its way, is for its health page to tell.
+            return str(error) if error.refused else None
+        self._known_open = True
+        connection.transport.abort()
+        return None
 
 
 async def why_unhealthy(settings: Settings) -> str | None:
@@ -133,7 +198,7 @@ async def why_unhealthy(settings: Settings) -> str | None:
     except TimeoutError:
         return f"vLLM's {url} did not answer within {settings.health_timeout_ms} ms"
     except OSError as error:
-        return f"vLLM's {url} cannot be reached: {error}"
+        return _unreachable(url, error)
     except ValueError:
         return f"vLLM's {url} did not answer with HTTP"
     return None if status == HTTPStatus.OK else f"vLLM's {url} answered HTTP {status}"

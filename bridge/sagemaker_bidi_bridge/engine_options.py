@@ -90,6 +90,11 @@ def sessions_at_once(environ: Mapping[str, str]) -> int | None:
     return int(value) if value.isascii() and value.isdecimal() and int(value) else None
 
 
+def api_key(environ: Mapping[str, str]) -> str | None:
+    """The key that vLLM is started with (`SM_VLLM_API_KEY`), for the bridge to give it."""
+    return _value_of(list(_variables(environ)), "api-key") or None
+
+
 def _variables(environ: Mapping[str, str]) -> Iterator[_Variable]:
     for name in sorted(environ):
         if name.upper().startswith(PREFIX):

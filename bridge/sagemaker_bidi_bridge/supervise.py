@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sagemaker_bidi_bridge.engine_options import engine_command, sessions_at_once
+from sagemaker_bidi_bridge.engine_options import api_key, engine_command, sessions_at_once
 from sagemaker_bidi_bridge.observe import key_values
 from sagemaker_bidi_bridge.settings import SettingsError
 from sagemaker_bidi_bridge.supervision import Action, Ended, Finish, Name, Supervision, Tell, Told
@@ -135,6 +135,8 @@ def _start(name: Name, command: tuple[str, ...]) -> int:
         environ["PYTHONPATH"] = f"{packages}:{inherited}" if inherited else packages
         if (sessions := sessions_at_once(environ)) is not None:
             environ.setdefault("BRIDGE_MAX_SESSIONS", str(sessions))
+        if (key := api_key(environ)) is not None:
+            environ.setdefault("BRIDGE_BACKEND_API_KEY", key)
     return os.posix_spawnp(command[0], command, environ, setsid=True, setsigmask=())
 
 

@@ -213,7 +213,7 @@ class TestTurns:
             raw_vllm(burst) as url,
             BridgeServer(settings_for(url, close_seconds=0.1), watcher) as bridge,
             sagemaker(bridge.url) as sibling,
-            sagemaker(bridge.url) as asking,
+            sagemaker(bridge.url, close_timeout=0) as asking,
         ):
             await asking.send("go")
             await asyncio.wait_for(told.wait(), LIMIT_SECONDS)

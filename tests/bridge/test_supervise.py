@@ -164,3 +164,22 @@ def test_the_bridge_takes_as_many_sessions_as_vllm_computes_at_once(
     told = 'sys.argv[1] = os.environ.get("BRIDGE_MAX_SESSIONS", "none"); say(); signal.pause()'
     with supervised(bridge=told, vllm=SLEEP) as family:
         family.wait_for_children(limit, "vllm")
+
+
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [
+        ({"SM_VLLM_API_KEY": "sesame"}, "sesame"),
+        ({"SM_VLLM_API_KEY": "sesame", "BRIDGE_BACKEND_API_KEY": "other"}, "other"),
+        ({"SM_VLLM_API_KEY": "vllm-default"}, "none"),
+    ],
+)
+def test_the_bridge_is_given_the_key_that_vllm_is_started_with(
+    variables: dict[str, str], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BRIDGE_BACKEND_API_KEY", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    told = 'sys.argv[1] = os.environ.get("BRIDGE_BACKEND_API_KEY", "none"); say(); signal.pause()'
+    with supervised(bridge=told, vllm=SLEEP) as family:
+        family.wait_for_children(key, "vllm")
