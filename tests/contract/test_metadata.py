@@ -293,6 +293,15 @@ def test_any_json_is_counted_or_dropped(document: Any) -> None:
 
 
 @pytest.mark.clause("M2")
+def test_a_message_may_be_early_by_the_slack_and_no_more() -> None:
+    for early, counts in ((0.5, True), (0.501, False)):
+        metering = Metering(slack=0.5)
+        metering.receive_frame(usage(1, "a"), 10.0)
+        result = metering.receive_frame(usage(1, "b"), 11.0 - early)
+        assert isinstance(result, Metered) is counts
+
+
+@pytest.mark.clause("M2")
 def test_a_repeated_token_counts_once_even_with_other_content() -> None:
     metering = Metering()
     metering.receive_frame(usage(3, "same"), 0)
