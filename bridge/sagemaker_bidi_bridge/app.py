@@ -65,9 +65,11 @@ def create_app(
             )
         return health_log.healthy()
 
-    @app.websocket(DATA_PATH)
     async def invocation(websocket: WebSocket) -> None:
         await _invocation(websocket, settings, observe, register, door)
+
+    for path in (DATA_PATH, *settings.passed_on):
+        app.add_api_websocket_route(path, invocation)
 
     @app.websocket("/{path:path}")
     async def unknown_path(websocket: WebSocket) -> None:
@@ -102,9 +104,9 @@ async def _session(
     started = time.perf_counter()
     # vLLM first: once SageMaker's socket is accepted the client has its 200, and a 424 is no
     # longer possible.
-    backend = await open_backend(settings, _passed_on(websocket, session.session_id))
-    door.opened()
     path, peer = websocket.url.path, _peer(websocket)
+    backend = await open_backend(settings, _passed_on(websocket, session.session_id), path)
+    door.opened()
     about = {"id": session.session_id, "path": path, "peer": peer}
     try:
         try:

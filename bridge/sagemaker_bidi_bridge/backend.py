@@ -80,18 +80,19 @@ class BackendUnavailable(Exception):
 
 
 async def open_backend(
-    settings: Settings, headers: Mapping[str, str] | None = None
+    settings: Settings, headers: Mapping[str, str] | None = None, path: str = ""
 ) -> ClientConnection:
     """Open a WebSocket to vLLM within the budget that SageMaker's own limit leaves (O3).
 
     Args:
         settings: gives the URL, the key, the budget and the limits.
         headers: more of them for the upgrade request.
+        path: that the client asked for; where it is passed on, the backend is asked for it too.
 
     Raises:
         BackendUnavailable: refused, unreachable, too slow or not a WebSocket.
     """
-    url = settings.backend_url
+    url = settings.backend_at(path)
     ping = settings.backend_ping_seconds
     sent = dict(headers or {})
     if (key := settings.backend_api_key) is not None:

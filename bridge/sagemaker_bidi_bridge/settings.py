@@ -30,6 +30,8 @@ SAGEMAKER_KILL_SECONDS = 30  # K4
 
 # What an Authorization header takes after "Bearer " (RFC 6750, 2.1), and what people use besides.
 _KEY = re.compile(r"[!-~]+")
+_PATH = re.compile(r"(?:/[A-Za-z0-9\-._]+)+")  # O2, W2
+_OWN_PATHS = ("/invocations-bidirectional-stream", "/ping", "/health")
 _KEY_VARIABLES = ("BRIDGE_BACKEND_API_KEY", "VLLM_API_KEY")
 
 
@@ -65,6 +67,13 @@ def _lower(value: object) -> object:
 def _host_name(text: str) -> str:
     if not text or text != text.strip() or "/" in text:
         raise ValueError(text)
+    return text
+
+
+def _paths(text: str) -> str:
+    for path in filter(None, map(str.strip, text.split(","))):
+        if not _PATH.fullmatch(path) or path in _OWN_PATHS:
+            raise ValueError(path)
     return text
 
 
@@ -121,6 +130,15 @@ class Settings(BaseSettings):
 
     backend_url: Annotated[str, _url_of("ws", "wss"), _url_words("ws", "wss")] = Field(
         default="ws://127.0.0.1:8081/v1/realtime", description="vLLM's realtime endpoint."
+    )
+    backend_paths: Annotated[
+        str,
+        AfterValidator(_paths),
+        Expects("paths of letters, digits and -._ with commas between, such as /v1/realtime"),
+    ] = Field(
+        default="",
+        description="Paths that are passed on to the backend as they are, for a client that names "
+        "one as its invocation path (O2): vLLM-Omni's /v1/audio/speech/stream, say.",
     )
     backend_api_key: Annotated[
         SecretStr | None, AfterValidator(_key), Expects("printable ASCII without a blank")
@@ -233,6 +251,19 @@ class Settings(BaseSettings):
         scheme = "https" if url.scheme == "wss" else "http"
         return urlunsplit((scheme, url.netloc, "/health", "", ""))
 
+    @property
+    def passed_on(self) -> tuple[str, ...]:
+        """The paths of `backend_paths`, each once."""
+        given = (path.strip() for path in self.backend_paths.split(","))
+        return tuple(dict.fromkeys(filter(None, given)))
+
+    def backend_at(self, path: str) -> str:
+        """The backend's URL for a path that a client asked for."""
+        if path not in self.passed_on:
+            return self.backend_url
+        url = urlsplit(self.backend_url)
+        return urlunsplit((url.scheme, url.netloc, path, "", ""))
+
     def warnings(self) -> list[str]:
         """Sentences about values that are legal, and that SageMaker will not wait for (O3, K4)."""
         found = []
@@ -286,7 +317,7 @@ def describe_variables() -> str:
     lines = []
     for field, info in Settings.model_fields.items():
         match info.default:
-            case None | False:
+            case None | False | "":
                 derived = field in ("health_url", "backend_api_key")
                 default = "derived" if derived else "off"
             case float() as seconds:
