@@ -60,6 +60,13 @@ def transcribe_file(
     target_variant: Annotated[
         str | None, typer.Option("--target-variant", help="The production variant to ask.")
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", help="Certificates to trust in place of the system's."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the transcript and errors alone.")
+    ] = False,
     raw: Annotated[
         Raw | None,
         typer.Option(
@@ -76,7 +83,7 @@ def transcribe_file(
     """
     try:
         audio = load(file, raw=raw)
-        if audio.note:
+        if audio.note and not quiet:
             typer.echo(f"note: {audio.note}", err=True)
         asyncio.run(
             _transcribe(
@@ -86,15 +93,17 @@ def transcribe_file(
                 endpoint_url=endpoint_url,
                 region=region,
                 target_variant=target_variant,
+                ca=ca,
+                quiet=quiet,
             )
         )
     except KeyboardInterrupt:
         typer.echo("\ninterrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    except UnusableValue as error:
+    except (AudioError, UnusableValue) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(USAGE) from None
-    except (AudioError, StreamError) as error:
+    except StreamError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -107,6 +116,8 @@ async def _transcribe(
     endpoint_url: str | None,
     region: str | None,
     target_variant: str | None,
+    ca: Path | None,
+    quiet: bool,
 ) -> None:
     errors = Console(stderr=True)
     with Progress(
@@ -117,7 +128,7 @@ async def _transcribe(
         console=errors,
         transient=True,
         # The bar and the words would write over each other where both go to one terminal.
-        disable=not errors.is_terminal or sys.stdout.isatty(),
+        disable=quiet or not errors.is_terminal or sys.stdout.isatty(),
     ) as progress:
         bar = progress.add_task("audio", total=audio.seconds)
         words = _Words(sys.stdout.write, sys.stdout.flush)
@@ -127,13 +138,15 @@ async def _transcribe(
                 endpoint_url=endpoint_url,
                 region=region,
                 target_variant=target_variant,
+                ca=ca,
             ) as stream:
                 result = await transcribe(
                     audio, stream, plan, on_event=_show(words, progress, bar, audio.seconds)
                 )
         finally:
             words.end()
-    errors.print(Text(summary(audio, result)), highlight=False, soft_wrap=True)
+    if not quiet:
+        errors.print(Text(summary(audio, result)), highlight=False, soft_wrap=True)
 
 
 def _show(

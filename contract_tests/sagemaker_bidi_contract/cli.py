@@ -159,7 +159,7 @@ def check(
             checks=tuple(check_id or ()),
             timeout=timeout,
             slow=slow,
-            path=path,
+            path=f"/{path.removeprefix('/')}",
             message=message,
             pid=pid,
             model_protocol=protocol(model_protocol),

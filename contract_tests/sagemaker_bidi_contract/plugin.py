@@ -86,7 +86,7 @@ def options_of(config: pytest.Config) -> Options:
         strict=config.getoption("--bidi-strict"),
         timeout=config.getoption("--bidi-timeout") or defaults.timeout,
         slow=config.getoption("--bidi-slow"),
-        path=config.getoption("--bidi-path") or defaults.path,
+        path=f"/{(config.getoption('--bidi-path') or defaults.path).removeprefix('/')}",
         message=config.getoption("--bidi-message") or defaults.message,
         pid=config.getoption("--bidi-pid"),
         model_protocol=protocol(config.getoption("--bidi-model-protocol")),

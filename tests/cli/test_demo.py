@@ -104,7 +104,7 @@ def test_a_file_without_audio_is_named(
 
     ended = run_bidi("demo", "--audio", file)
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert str(file) in ended.stderr
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -116,19 +116,19 @@ def test_a_file_without_audio_is_named_before_the_engine_is_started(
     file = tmp_path / "speech.wav"
     file.write_bytes(b"this is text, not sound")
 
-    ended = run_bidi("demo", "--model", "vllm", "--audio", file)
+    ended = run_bidi("demo", "--engine", "vllm", "--audio", file)
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stdout == ""
     assert f"error: {file}" in ended.stderr
 
 
 def test_a_scenario_on_the_real_engine_is_refused(run_bidi: Run) -> None:
-    ended = run_bidi("demo", "--model", "vllm", "--scenario", "container-dies")
+    ended = run_bidi("demo", "--engine", "vllm", "--scenario", "container-dies")
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        "error: --scenario is shown on the stand-in only; leave --model vllm out\n"
+        "error: --scenario is shown on the stand-in only; leave --engine vllm out\n"
     )
 
 

@@ -79,7 +79,7 @@ def test_what_cannot_work_is_told_on_standard_error(
 
 def test_a_file_that_is_no_audio_is_told(app: typer.Typer, tmp_path: Path) -> None:
     outcome = CliRunner().invoke(app, [str(tmp_path / "no.wav"), "--endpoint-name", "x"])
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 2
     assert outcome.stderr.startswith("error: no file ")
     assert outcome.stdout == ""
 

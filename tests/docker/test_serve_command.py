@@ -39,7 +39,7 @@ def served(
     # A shared machine is not SageMaker's: more time to accept than O3 gives.
     config = tmp_path_factory.mktemp("config") / "bidi.toml"
     config.write_text("[contract]\naccept_seconds = 10.0\n")
-    image = ("--image", bidi_images["voxtral"], "--model", str(model))
+    image = ("--image", bidi_images["voxtral"], "--model-folder", str(model))
     options = ("--env", "STAND_IN_NOTE=a b'c", "--config", str(config), "--port", "0")
     with Command("serve", *image, *options) as command:
         command.line("InService: GET ")

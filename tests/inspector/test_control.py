@@ -253,7 +253,7 @@ async def bidi(control: str, *arguments: str) -> Result:
     register(app)
     app.command("_")(lambda: None)
     call: Any = CliRunner().invoke
-    result = await asyncio.to_thread(call, app, ["faults", *arguments, "--control", control])
+    result = await asyncio.to_thread(call, app, ["faults", *arguments, "--control-port", control])
     assert isinstance(result, Result)
     return result
 
@@ -279,9 +279,9 @@ async def test_the_command_line_adds_a_scenario_of_the_catalogue(emulator: Emula
         [plan] = emulator.faults.plans
         assert (plan.name, plan.rules[0].when.after) == ("container-dies", 3)
         refused = await bidi(control.url, "add", "tls-untrusted:x=1")
-        assert (refused.exit_code, "no parameter 'x'" in refused.output) == (1, True)
+        assert (refused.exit_code, "no parameter 'x'" in refused.output) == (2, True)
         refused = await bidi(control.url, "add", "tls-untrusted")
-        assert refused.exit_code == 1
+        assert refused.exit_code == 2
         assert "changes the configuration" in refused.output
 
 
@@ -290,7 +290,7 @@ async def test_the_command_line_tells_what_went_wrong(emulator: Emulator, tmp_pa
     bad.write_text("[[rules]]\ndo = 'dealy'")
     async with Control(emulator) as control:
         wrong = await bidi(control.url, "add", str(bad))
-        assert (wrong.exit_code, "did you mean 'delay'" in wrong.output) == (1, True)
+        assert (wrong.exit_code, "did you mean 'delay'" in wrong.output) == (2, True)
         unknown = await bidi(control.url, "remove", "other")
         assert (unknown.exit_code, "no plan named 'other'" in unknown.output) == (1, True)
     nobody = await bidi(control.url, "list")
@@ -304,9 +304,10 @@ async def test_the_command_line_tells_what_went_wrong(emulator: Emulator, tmp_pa
 )
 async def test_an_address_that_is_none_is_told_with_how_to_write_it(control: str) -> None:
     wrong = await bidi(control, "list")
-    assert (wrong.exit_code, isinstance(wrong.exception, SystemExit)) == (1, True)
+    assert (wrong.exit_code, isinstance(wrong.exception, SystemExit)) == (2, True)
     assert (
-        f"--control {control!r} (BIDI_CONTROL): write it as http://127.0.0.1:8444" in wrong.output
+        f"--control-port {control!r} (BIDI_CONTROL_PORT): write it as 8444, or as http://HOST:8444"
+        in wrong.output
     )
 
 

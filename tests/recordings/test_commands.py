@@ -35,7 +35,7 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     for line in block.splitlines()
 ]
-FAST = ("--speed", "0", "--patience", "5")
+FAST = ("--speed", "0", "--timeout", "5")
 
 
 async def run(*arguments: object) -> Result:
@@ -202,7 +202,7 @@ async def test_a_replay_that_plays_nothing_fails_and_says_so(
     nothing = await run("replay", written(tmp_path, ended()), "--to", echo.url)
     missing = await run("replay", tmp_path / "none.jsonl", "--to", echo.url)
 
-    assert [each.exit_code for each in (empty, nothing, missing)] == [1, 1, 1]
+    assert [each.exit_code for each in (empty, nothing, missing)] == [2, 1, 2]
     assert "nothing was played: no recording (*.jsonl) in" in empty.output
     assert "plays nothing" in nothing.output
     assert "none.jsonl: cannot be read" in missing.output

@@ -12,9 +12,10 @@ import typer
 from sagemaker_bidi.commands.failing import FAILED, INTERRUPTED, USAGE, fail
 from sagemaker_bidi.demo.command import DemoFailed, show_demo, show_scenario
 from sagemaker_bidi.serving.announce import log_to_stderr
+from sagemaker_bidi_client.audio import AudioError
 
 
-class Models(StrEnum):
+class Engine(StrEnum):
     """What listens in the demo."""
 
     STAND_IN = "stand-in"
@@ -31,9 +32,9 @@ def demo(
         Path | None,
         typer.Option("--audio", help="A recording of your own: WAV, FLAC, OGG, MP3, any rate."),
     ] = None,
-    model: Annotated[
-        Models, typer.Option("--model", help="The stand-in, or vLLM's real engine on the CPU.")
-    ] = Models.STAND_IN,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="The stand-in, or vLLM's real engine on the CPU.")
+    ] = Engine.STAND_IN,
     scenario: Annotated[
         str | None, typer.Option("--scenario", help="Show a failure: see bidi scenarios.")
     ] = None,
@@ -41,17 +42,17 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log.")] = False,
 ) -> None:
     """Speech to words on this machine: real SDK, emulator, bridge and a stand-in model."""
-    if scenario is not None and model is Models.VLLM:
-        fail("--scenario is shown on the stand-in only; leave --model vllm out", USAGE)
+    if scenario is not None and engine is Engine.VLLM:
+        fail("--scenario is shown on the stand-in only; leave --engine vllm out", USAGE)
     log_to_stderr(logging.INFO if verbose else logging.ERROR)
     try:
         if scenario is not None:
             passed = show_scenario(scenario, audio, port=port)
         else:
-            passed = show_demo(audio, real=model is Models.VLLM, port=port)
+            passed = show_demo(audio, real=engine is Engine.VLLM, port=port)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except DemoFailed as error:
-        fail(error)
+        fail(error, USAGE if isinstance(error.__cause__, AudioError) else FAILED)
     if not passed:
         raise typer.Exit(FAILED)

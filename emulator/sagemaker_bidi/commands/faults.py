@@ -13,17 +13,20 @@ from typing import Annotated, Any
 
 import typer
 
-from sagemaker_bidi.commands.failing import fail
+from sagemaker_bidi.commands.failing import USAGE, fail
 from sagemaker_bidi.faults.plan import Plan, PlanError, load_plan, plan_table
 from sagemaker_bidi.scenarios.written import METAVAR, SYNTAX, is_file, written
 
-DEFAULT_CONTROL = "http://127.0.0.1:8444"
+DEFAULT_CONTROL = "8444"
 SECONDS = 10.0
 
 Control = Annotated[
     str,
     typer.Option(
-        "--control", envvar="BIDI_CONTROL", help="Where the emulator's --control-port listens."
+        "--control-port",
+        metavar="PORT",
+        envvar="BIDI_CONTROL_PORT",
+        help="That of bidi serve; http://HOST:PORT where it is not on this machine.",
     ),
 ]
 
@@ -63,7 +66,7 @@ def add(
     try:
         read = _read(plan)
     except ValueError as error:
-        fail(error)
+        fail(error, USAGE)
     _ask(control, "POST", "/plans", plan_table(read))
     typer.echo(f"{read.name} is in force; end it with: bidi faults remove {read.name}")
 
@@ -116,11 +119,11 @@ def _ask(control: str, method: str, path: str, body: object = None) -> Any:
             fail(_said(error))
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        fail(f"{control} does not answer ({reason}); start bidi serve with --control-port 8444")
+        fail(f"{address} does not answer ({reason}); start bidi serve with --control-port 8444")
     try:
         return json.loads(text) if text else None
     except ValueError:
-        fail(f"{control} answered without JSON; is it an emulator's control port?")
+        fail(f"{address} answered without JSON; is it an emulator's control port?")
 
 
 def _token(address: str) -> str:
@@ -136,13 +139,19 @@ def _token(address: str) -> str:
 
 
 def _address(control: str) -> str:
+    if control.isascii() and control.isdecimal():
+        control = f"http://127.0.0.1:{control}"
     try:
         parts = urllib.parse.urlsplit(control)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
-        fail(f"--control {control!r} (BIDI_CONTROL): write it as {DEFAULT_CONTROL}")
+        fail(
+            f"--control-port {control!r} (BIDI_CONTROL_PORT): write it as {DEFAULT_CONTROL}, or as "
+            f"http://HOST:{DEFAULT_CONTROL}",
+            USAGE,
+        )
     return control.rstrip("/")
 
 

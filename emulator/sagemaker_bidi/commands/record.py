@@ -49,12 +49,15 @@ def record(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = DEFAULT_PORT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the details.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")
+    ] = False,
 ) -> None:
     """Record every session that goes through, until Ctrl-C or SIGTERM.
 
     In front of an endpoint, requests are signed anew with the credentials that the AWS SDK finds.
     """
-    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    log_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     settings = {
         "directory": directory,
         "redact": redact,
@@ -74,7 +77,7 @@ def record(
             }
         )
         check_folder(directory)
-        status = run_here(config)
+        status = run_here(config, quiet=quiet)
     except (ConfigError, ValueError) as error:
         fail(error, USAGE)
     except (PortTaken, OSError) as error:

@@ -64,8 +64,8 @@ def replay(
         list[str] | None,
         typer.Option("--ignore", metavar="NAME", help="A JSON member to leave out as well."),
     ] = None,
-    patience: Annotated[
-        float, typer.Option("--patience", min=0.1, help="Seconds to wait for what was recorded.")
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds to wait for what was recorded.")
     ] = 30.0,
     sessions: Annotated[
         int, typer.Option("--sessions", min=0, help="As a container, stop after so many; 0: never.")
@@ -81,7 +81,7 @@ def replay(
     if compare not in MODES:
         fail(f"--compare {compare}: expected {', '.join(MODES)}", USAGE)
     ignored = (*IGNORED, *(ignore or ()))
-    pace = Pace(speed, patience)
+    pace = Pace(speed, timeout)
     mode = cast(Mode, compare)
     target = None if to is None else _target(to)
     try:
@@ -94,7 +94,7 @@ def replay(
             assert as_container is not None
             alike = asyncio.run(_as_container(found, as_container, mode, pace, ignored, sessions))
     except RecordingError as error:
-        fail(f"nothing was played: {error}")
+        fail(f"nothing was played: {error}", USAGE)
     except (OSError, ContainerPortTaken) as error:
         fail(error)
     except KeyboardInterrupt:

@@ -81,7 +81,10 @@ def serve(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", exists=True, file_okay=False, help="Folder for the image's /opt/ml/model."
+            "--model-folder",
+            exists=True,
+            file_okay=False,
+            help="Folder for the image's /opt/ml/model.",
         ),
     ] = None,
     env: Annotated[
@@ -119,9 +122,12 @@ def serve(
         ),
     ] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the details.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone.")
+    ] = False,
 ) -> None:
     """Run the emulator until Ctrl-C, SIGTERM or SIGHUP."""
-    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    log_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     try:
         images = _images(image or [], model, env or [], gpus)
         settings = load_config(
@@ -165,9 +171,11 @@ def serve(
         if workers > 1:
             from sagemaker_bidi.serving.workers import run_workers
 
-            status = run_workers(settings, workers)
+            status = run_workers(settings, workers, quiet=quiet)
         else:
-            status = run_here(applied, plans=plans, images=images, control_port=control_port)
+            status = run_here(
+                applied, plans=plans, images=images, control_port=control_port, quiet=quiet
+            )
     except (DockerError, UnfitImage, PortTaken, OSError, ValueError) as error:
         fail(error)
     raise typer.Exit(status)
@@ -195,7 +203,7 @@ def _images(
     options: list[str], model: Path | None, environment: list[str], gpus: str | None
 ) -> list[ImageRun]:
     if not options:
-        for given, name in ((model, "--model"), (environment, "--env"), (gpus, "--gpus")):
+        for given, name in ((model, "--model-folder"), (environment, "--env"), (gpus, "--gpus")):
             if given:
                 raise ValueError(f"{name} is for an image: give --image [NAME=]IMAGE too")
     variables = read_environment(environment)

@@ -80,15 +80,14 @@ class Monitor:
         return {variant.name: self.status(endpoint, variant.name) for variant in variants}
 
     def not_in_service(self, endpoint: str) -> list[tuple[str, str]]:
-        """What each container that is not in service was asked, and what it answered."""
+        """What each container that was found out of service was asked, and what it answered."""
         told: list[tuple[str, str]] = []
         for variant in self._endpoints[endpoint].variants:
             watched = self._watched.get((endpoint, variant.name))
             if watched is None or watched[1].status is Status.IN_SERVICE:
                 continue
-            latest = watched[1].latest
-            answer = latest.what if latest else "has not been answered yet"
-            told.append((f"GET {_ping_url(variant)}", answer))
+            if (latest := watched[1].latest) is not None:
+                told.append((f"GET {_ping_url(variant)}", latest.what))
         return told
 
     def check_invocable(self, endpoint: str, variant: Variant) -> None:

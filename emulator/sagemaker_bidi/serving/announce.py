@@ -6,8 +6,9 @@ import logging
 import sys
 from collections.abc import Sequence
 from typing import TextIO
+from urllib.parse import urlsplit
 
-from sagemaker_bidi.config import Config
+from sagemaker_bidi.config import DEFAULT_PORT, Config
 from sagemaker_bidi.contract.settings import assumptions
 from sagemaker_bidi.emulator import Emulator
 from sagemaker_bidi.faults.plan import Plan
@@ -37,7 +38,9 @@ def announce(
         _say(f"fault plans and sessions at {control}: bidi faults --help")
     count = len(assumptions(config.contract_settings()))
     _say(f"{count} assumptions about what AWS has not published: bidi assumptions lists them")
-    _say('set this for a client, or run eval "$(bidi trust)":')
+    port = urlsplit(emulator.url).port
+    option = "" if port == DEFAULT_PORT else f" --port {port}"
+    _say(f'set this for a client, or run eval "$(bidi trust{option})":')
     print(rendered(emulator.environment(), Format.SH))
     sys.stdout.flush()
 

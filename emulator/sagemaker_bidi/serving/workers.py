@@ -20,10 +20,13 @@ from sagemaker_bidi.shown import logger_named
 logger = logger_named("bidi.workers")
 
 
-def run_workers(config: Config, count: int) -> int:
+def run_workers(config: Config, count: int, *, quiet: bool = False) -> int:
     """Run the emulator in `count` processes that take connections from one socket.
 
     A worker that ends before its time ends them all: half an emulator would be a riddle.
+
+    Args:
+        quiet: print nothing.
 
     Returns:
         The exit status: 0, or that of the worker that failed, 128 and its number for a signal.
@@ -54,7 +57,8 @@ def run_workers(config: Config, count: int) -> int:
     for number in heard:
         signal.signal(number, tell_all)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
-    announce(Emulator(config=config, listener=listener), config)
+    if not quiet:
+        announce(Emulator(config=config, listener=listener), config)
     listener.close()
     ended = _first_to_end(started)
     # One that ends as it was told takes nothing from the grace of the others.
