@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from sagemaker_bidi.commands.failing import FAILED, INTERRUPTED, USAGE, fail
-from sagemaker_bidi.demo.command import DemoFailed, show_demo, show_scenario
+from sagemaker_bidi.demo.command import DemoFailed, NoSpeech, show_demo, show_scenario
 from sagemaker_bidi.serving.announce import log_to_stderr
-from sagemaker_bidi_client.audio import AudioError
 
 
 class Engine(StrEnum):
@@ -53,6 +52,6 @@ def demo(
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except DemoFailed as error:
-        fail(error, USAGE if isinstance(error.__cause__, AudioError) else FAILED)
+        fail(error, USAGE if isinstance(error, NoSpeech) else FAILED)
     if not passed:
         raise typer.Exit(FAILED)

@@ -36,6 +36,10 @@ class DemoFailed(Exception):
     """The demo could not run; says why and what to do."""
 
 
+class NoSpeech(DemoFailed):
+    """The file that was named holds no audio that can be read."""
+
+
 def show_demo(audio: Path | None, *, real: bool, port: int) -> bool:
     """Speech to words, and the timing.
 
@@ -64,7 +68,7 @@ def show_demo(audio: Path | None, *, real: bool, port: int) -> bool:
                 run_demo(model, stopwatch, port=port, on_ready=screen.ready, on_event=screen.show)
             )
     except PROBLEMS as error:
-        raise DemoFailed(_text(error)) from error
+        raise _failed(error) from error
     show_outcome(console, outcome)
     return outcome.passed
 
@@ -89,9 +93,13 @@ def show_scenario(name: str, audio: Path | None, *, port: int) -> bool:
         console.out(f"speech    {speech.source}")
         shown = asyncio.run(scenario_demo.run_scenario(name, speech.audio, speech.words, port=port))
     except (*PROBLEMS, ScenarioError) as error:
-        raise DemoFailed(_text(error)) from error
+        raise _failed(error) from error
     scenario_demo.show_scenario(console, shown)
     return True
+
+
+def _failed(error: Exception) -> DemoFailed:
+    return (NoSpeech if isinstance(error, AudioError) else DemoFailed)(_text(error))
 
 
 def _text(error: Exception) -> str:
