@@ -10,10 +10,9 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
 
 from sagemaker_bidi_bridge.backend import BackendUnavailable, Door, open_backend, why_unhealthy
-from sagemaker_bidi_bridge.liveness import EngineLife
 from sagemaker_bidi_bridge.observe import Observe, SessionEnd, SessionLog, key_values
 from sagemaker_bidi_bridge.relay import Relay
-from sagemaker_bidi_bridge.sessions import Refused, Session, Sessions
+from sagemaker_bidi_bridge.sessions import Refused, Session, Sessions, register_of
 from sagemaker_bidi_bridge.settings import Settings
 from sagemaker_bidi_bridge.wire import ABORT
 
@@ -38,9 +37,7 @@ def create_app(
         observe: makes an observer for each session from its id; the default logs.
         sessions: the register of open sessions, which a server drains when it stops.
     """
-    register = sessions
-    if register is None:
-        register = Sessions(settings.max_sessions, EngineLife(settings.hang_seconds))
+    register = register_of(settings) if sessions is None else sessions
     app = FastAPI(title="SageMaker to vLLM bridge", openapi_url=None)
 
     health_log = _HealthLog()

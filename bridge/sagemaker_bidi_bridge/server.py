@@ -8,21 +8,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 
 from sagemaker_bidi_bridge.app import create_app
-from sagemaker_bidi_bridge.liveness import EngineLife
+from sagemaker_bidi_bridge.descriptors import Capacity, capacity, limit_of_open_files
+from sagemaker_bidi_bridge.gate import Gate, Room
 from sagemaker_bidi_bridge.observe import Observe, SessionLog, key_values
-from sagemaker_bidi_bridge.sessions import Sessions
+from sagemaker_bidi_bridge.sessions import Sessions, register_of
 from sagemaker_bidi_bridge.settings import Settings
 from sagemaker_bidi_bridge.wire import Wire
 
-_BACKLOG = 2_048
 _GOING_AWAY = 1001
 _FORCED_SECONDS = 0.25
 _LINGER_SECONDS = 1
+_QUIET_SECONDS = 60.0
 
 logger = logging.getLogger("bridge.server")
 
@@ -38,10 +39,14 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn's.
         settings: gives the time that sessions have.
         sessions: the register that is drained.
+        room: for its connections.
     """
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, sessions: Sessions) -> None:
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, sessions: Sessions, room: Room
+    ) -> None:
         super().__init__(config)
+        self.server_state = room
         self.settings = settings
         self.sessions = sessions
         self.drain_seconds = settings.drain_seconds
@@ -135,12 +140,13 @@ class BridgeServer:
         self.settings = settings
         self.observe = observe
         self.url = ""
-        self.sessions = Sessions(settings.max_sessions, EngineLife(settings.hang_seconds))
+        self.fit = capacity(limit_of_open_files(raise_it=False))
+        self.sessions = register_of(settings, self.fit)
 
     async def __aenter__(self) -> Self:
-        listener = listen(self.settings.host, self.settings.port)
+        listener = listen(self.settings.host, self.settings.port, self.fit.backlog)
         self.url = _url_of(listener)
-        self.server = _server(self.settings, self.observe, self.sessions)
+        self.server = _server(self.settings, self.observe, self.sessions, self.fit)
         self.server.drain_seconds = 0
         self._serving = asyncio.create_task(self.server.serve([listener]))
         up = asyncio.create_task(self.server.is_up.wait())
@@ -160,12 +166,13 @@ class BridgeServer:
         await self._serving
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, backlog: int) -> socket.socket:
     """Open the listening socket.
 
     Args:
         host: address or host name.
         port: TCP port; 0 picks a free one.
+        backlog: how many connections may wait.
 
     Raises:
         CannotListen: naming the address and the reason.
@@ -180,7 +187,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(_BACKLOG)
+            listener.listen(backlog)
         except OSError:
             listener.close()
             raise
@@ -206,17 +213,32 @@ def run(settings: Settings, observe: Observe = SessionLog) -> int:
     Raises:
         CannotListen: when the address is taken.
     """
-    listener = listen(settings.host, settings.port)
+    fit = capacity(limit_of_open_files(raise_it=True))
+    listener = listen(settings.host, settings.port, fit.backlog)
 
     async def serve() -> None:
-        sessions = Sessions(settings.max_sessions, EngineLife(settings.hang_seconds))
-        server = _server(settings, observe, sessions)
+        sessions = register_of(settings, fit)
+        if settings.max_sessions is not None and settings.max_sessions > fit.sessions:
+            logger.warning(
+                "BRIDGE_MAX_SESSIONS=%d: %d fit under the limit of %d open files; raise ulimit -n",
+                *(settings.max_sessions, fit.sessions, fit.descriptors),
+            )
+        server = _server(settings, observe, sessions, fit)
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_AcceptLog())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         # The images block them until here: process 1 hears none without a handler.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-        logger.info("listening %s", key_values(url=_url_of(listener), backend=settings.backend_url))
+        logger.info(
+            "listening %s",
+            key_values(
+                url=_url_of(listener),
+                backend=settings.backend_url,
+                sessions=sessions.limit,
+                open_files=fit.descriptors,
+            ),
+        )
         await server.serve([listener])
         logger.info("stopped")
 
@@ -224,18 +246,45 @@ def run(settings: Settings, observe: Observe = SessionLog) -> int:
     return 0
 
 
+class _AcceptLog:
+    """Says once a minute that no connection can be accepted, where asyncio does at each try."""
+
+    def __init__(self) -> None:
+        self._said_at = -_QUIET_SECONDS
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "socket.accept()" not in str(context.get("message")):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._said_at >= _QUIET_SECONDS:
+            self._said_at = loop.time()
+            logger.error(
+                "cannot accept %s",
+                key_values(reason=context.get("exception"), note="said once a minute"),
+            )
+
+
+# uvicorn says the first at ERROR after every refused upgrade, when the refusal was in order, and
+# the second beside our own line, which has the peer and the reason.
+_FALSE_ALARMS = (
+    "ASGI callable returned without completing handshake.",
+    "Invalid HTTP request received.",
+)
+
+
 def _no_false_alarm(record: logging.LogRecord) -> bool:
-    # uvicorn says this at ERROR after every refused upgrade, when the refusal was in order.
-    return record.msg != "ASGI callable returned without completing handshake."
+    return record.msg not in _FALSE_ALARMS
 
 
-def _server(settings: Settings, observe: Observe, sessions: Sessions) -> DrainingServer:
+def _server(
+    settings: Settings, observe: Observe, sessions: Sessions, fit: Capacity
+) -> DrainingServer:
     config = uvicorn.Config(
         create_app(settings, observe, sessions),
-        http="h11",
+        http=Gate,
         ws=Wire,
         # SageMaker is the peer, and what a client writes into X-Forwarded-For is not believed.
         proxy_headers=False,
+        backlog=fit.backlog,
         lifespan="off",
         log_config=None,
         # Below this level uvicorn lets websockets log the text of each frame.
@@ -251,7 +300,7 @@ def _server(settings: Settings, observe: Observe, sessions: Sessions) -> Drainin
         timeout_graceful_shutdown=_LINGER_SECONDS,
     )
     logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)
-    return DrainingServer(config, settings, sessions)
+    return DrainingServer(config, settings, sessions, Room(fit.connections))
 
 
 def _url_of(listener: socket.socket) -> str:

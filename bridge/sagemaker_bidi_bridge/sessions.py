@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from sagemaker_bidi_bridge.descriptors import Capacity
 from sagemaker_bidi_bridge.liveness import EngineLife, SessionLife
+from sagemaker_bidi_bridge.settings import Settings
 
 
 class Refused(Exception):
@@ -41,16 +43,28 @@ class Session:
     life: SessionLife
 
 
+def register_of(settings: Settings, fit: Capacity | None = None) -> "Sessions":
+    """The register for these settings; no more sessions than fit are let in."""
+    engine = EngineLife(settings.hang_seconds)
+    wanted = settings.max_sessions
+    if fit is not None and (wanted is None or wanted > fit.sessions):
+        words = f"the limit of {fit.descriptors} open files (ulimit -n)"
+        return Sessions(fit.sessions, words, engine)
+    return Sessions(wanted, engine=engine)
+
+
 @dataclass(eq=False, slots=True)
 class Sessions:
     """The open sessions of one bridge.
 
     Args:
         limit: how many may be open at once, or None.
+        limit_set_by: what says so, in words.
         engine: whether vLLM still answers them.
     """
 
     limit: int | None = None
+    limit_set_by: str = "BRIDGE_MAX_SESSIONS"
     engine: EngineLife = field(default_factory=lambda: EngineLife(None))
     draining: bool = False
     _open: set[Session] = field(default_factory=set)
@@ -76,7 +90,7 @@ class Sessions:
         if self.draining:
             raise Refused("the bridge is draining: it has been told to stop")
         if self.limit is not None and len(self._open) >= self.limit:
-            raise Refused(f"{self.limit} sessions are open, as many as BRIDGE_MAX_SESSIONS allows")
+            raise Refused(f"{self.limit} sessions are open, as many as {self.limit_set_by} allows")
 
         loop = asyncio.get_running_loop()
         session = Session(session_id, loop.create_future(), abort, self.engine.session())

@@ -1,6 +1,7 @@
 """SageMaker's WebSocket on uvicorn: turns, text that is no text, and the transport to hold."""
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.config import Config
@@ -8,7 +9,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from sagemaker_bidi_bridge.endings import not_text
+from sagemaker_bidi_bridge.observe import key_values
 from sagemaker_bidi_bridge.turns import Backlog
+
+logger = logging.getLogger("bridge.server")
 
 ABORT = "bridge_abort"
 """Key in the ASGI scope's `state`: cuts the connection, whatever its peer takes or sends."""
@@ -77,7 +81,16 @@ class Wire(WebSocketsSansIOProtocol):
     def _parse(self, data: bytes) -> bool:
         self._busy = False
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._unreadable(self.conn.handshake_exc)
         return self._busy or self.conn.parser_exc is not None
+
+    def _unreadable(self, error: Exception) -> None:
+        """Answer what HTTP's parser has let pass and the WebSocket's has not: it says nothing."""
+        logger.warning("request refused %s", key_values(peer=self.client, status=400, reason=error))
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        self.transport.close()
 
     def _abort(self) -> None:
         self.transport.abort()

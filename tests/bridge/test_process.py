@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -42,11 +43,16 @@ class Process:
 
 
 @asynccontextmanager
-async def bridge_process(**variables: str) -> AsyncIterator[Process]:
+async def bridge_process(
+    *, limit_of_open_files: int | None = None, **variables: str
+) -> AsyncIterator[Process]:
+    command = [sys.executable, "-m", "sagemaker_bidi_bridge", "serve"]
+    if limit_of_open_files is not None:
+        command = ["sh", "-c", f'ulimit -n {limit_of_open_files}; exec "$@"', "sh", *command]
     environ = {name: value for name, value in os.environ.items() if "BRIDGE_" not in name}
     environ |= {"BRIDGE_HOST": "127.0.0.1", "BRIDGE_PORT": "0", "BRIDGE_OPEN_TIMEOUT_MS": "5000"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sagemaker_bidi_bridge", "serve"),
+        *command,
         env=environ | variables,
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -60,7 +66,7 @@ async def bridge_process(**variables: str) -> AsyncIterator[Process]:
 
 
 @asynccontextmanager
-async def serving(backend_url: str, **variables: str) -> AsyncIterator[Process]:
+async def serving(backend_url: str, **variables: Any) -> AsyncIterator[Process]:
     async with bridge_process(BRIDGE_BACKEND_URL=backend_url, **variables) as bridge:
         match = re.search(r"url=(ws://\S+)", await bridge.line_with("listening"))
         assert match is not None
