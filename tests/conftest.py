@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,8 +20,10 @@ SLOW_TO_START_SECONDS = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """More time for the tests that first build or install what they run."""
+    """More time for tests that first build or install what they run; Linux for those it is for."""
     for item in items:
+        if sys.platform != "linux" and item.get_closest_marker("linux"):
+            item.add_marker(pytest.mark.skip(reason="it looks at what only Linux has"))
         if any(item.get_closest_marker(name) for name in SLOW_TO_START):
             item.add_marker(pytest.mark.timeout(SLOW_TO_START_SECONDS), append=False)
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# The supervisor runs in the image, and its tests look at processes in /proc.
+pytestmark = pytest.mark.linux
+
 LIMIT_SECONDS = 20  # a bound for tests that would otherwise hang, never a wait
 
 # Each child says its pid when it is ready, and does what its name says.

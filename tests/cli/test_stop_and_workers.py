@@ -24,6 +24,9 @@ from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from tests.cli.test_serve import in_thread, read_until_ready
 from tests.transport.lean_client import LeanClient, LeanStream
 
+# It looks at processes in /proc.
+pytestmark = pytest.mark.linux
+
 PATIENCE = 20.0  # seconds, for a machine that is busy
 FOR_EVER = 3_600.0
 

@@ -201,6 +201,7 @@ async def test_a_client_that_asks_for_another_name_is_told_apart_from_one_that_t
     )
 
 
+@pytest.mark.linux  # All of 127.0.0.0/8 is this machine.
 async def test_the_sdk_client_says_which_of_the_two_it_is() -> None:
     async with Emulator(config=Config(port=0, host="0.0.0.0")) as emulator:
         other = emulator.url.replace("127.0.0.1", "127.0.0.2")
@@ -215,6 +216,7 @@ async def test_the_sdk_client_says_which_of_the_two_it_is() -> None:
     assert f"bidi trust --port {emulator.url.rpartition(':')[2]}" in untrusted.advice
 
 
+@pytest.mark.linux
 async def test_a_name_that_is_added_is_in_the_certificate() -> None:
     config = Config(port=0, host="0.0.0.0", names=("127.0.0.2",), region="xx-new-7")
     async with Emulator(config=config) as emulator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -137,13 +138,13 @@ async def world(
 def open_sockets() -> set[str]:
     """The sockets that this process holds."""
     found = set()
-    for descriptor in os.listdir("/proc/self/fd"):
+    for descriptor in os.listdir("/dev/fd"):
         try:
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
-        except FileNotFoundError:
+            status = os.fstat(int(descriptor))
+        except OSError:
             continue
-        if target.startswith("socket:"):
-            found.add(target)
+        if stat.S_ISSOCK(status.st_mode):
+            found.add(f"socket {status.st_ino or descriptor}")
     return found
 
 
