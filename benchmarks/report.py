@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.aims import aims
 from benchmarks.lab import ROUTES
+from benchmarks.start import section
 
 ANALYSIS = Path(__file__).with_name("analysis.md")
 GENERATED = "<!-- Written by `python -m benchmarks`; edit benchmarks/report.py or analysis.md. -->"
@@ -79,6 +80,7 @@ def page(results: Row) -> str:
         _capacity(results["capacity"]),
         "## Memory and start",
         _footprint(results),
+        _guest(),
         "## Where the time goes",
         _profile(results.get("profile")),
         ANALYSIS.read_text().strip() if ANALYSIS.exists() else "",
@@ -232,6 +234,13 @@ def _footprint(results: Row) -> str:
             f"**{start['median']:.2f} s** (median of {each})."
         )
     return "\n\n".join(parts)
+
+
+def _guest() -> str:
+    if not (rows := section()):
+        return ""
+    told = "What it costs to have it installed, measured by `python -m benchmarks.start`:"
+    return f"{told}\n\n{table(('CPU seconds', 'before', 'now', 'at most'), rows)}"
 
 
 def _profile(found: Row | None) -> str:

@@ -19,7 +19,7 @@ FOLDERS = {
     "sagemaker-bidi-client": "client",
     "sagemaker-bidi-bridge": "bridge",
 }
-LIMIT = 120.0  # a bound for what would otherwise hang, never a wait
+LIMIT = 300.0  # a bound for what would otherwise hang, never a wait
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +91,12 @@ class Environments:
         made.install(*(self._wheels[each.partition("[")[0]] for each in installed))
         return made
 
+    @staticmethod
+    def ours(wanted: str) -> list[str]:
+        """What of ours comes with one of our distributions, itself first."""
+        name = wanted.partition("[")[0]
+        return [wanted, *sorted(needed([wanted]) & FOLDERS.keys() - {name})]
+
 
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Environments:
@@ -104,7 +110,12 @@ def plain(environments: Environments) -> Environment:
 
 
 def closure(wanted: list[str]) -> set[str]:
-    """The distributions that these need, themselves included unless they are ours."""
+    """The distributions that these need, themselves included, without ours."""
+    return needed(wanted) - FOLDERS.keys()
+
+
+def needed(wanted: list[str]) -> set[str]:
+    """The distributions that these need, themselves included; ours too."""
     found: set[str] = set()
     seen: set[str] = set()
     waiting = list(wanted)
@@ -115,8 +126,7 @@ def closure(wanted: list[str]) -> set[str]:
         seen.add(text)
         requirement = Requirement(text)
         known = distribution(requirement.name)
-        if requirement.name not in FOLDERS:
-            found.add(requirement.name)
+        found.add(requirement.name)
         for each in map(Requirement, known.requires or ()):
             extras = requirement.extras or {""}
             if each.marker is None or any(each.marker.evaluate({"extra": e}) for e in extras):
