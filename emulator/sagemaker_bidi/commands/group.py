@@ -76,7 +76,7 @@ COMMANDS = {
     ),
     "trust": Command(
         "sagemaker_bidi.commands.trust",
-        'Print the environment that a client needs: eval "$(bidi trust)".',
+        "Print the environment that a client needs, or run a command in it.",
     ),
 }
 
