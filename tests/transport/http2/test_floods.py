@@ -106,7 +106,7 @@ async def test_a_flood_takes_turns_with_everybody_else() -> None:
             await others()
 
     steps = [after - before for before, after in pairwise(seen)]
-    assert max(steps) <= TURN
+    assert max(steps) <= TURN // 16
 
 
 async def test_what_a_request_costs_does_not_grow_with_the_streams_there_were(
@@ -121,7 +121,8 @@ async def test_what_a_request_costs_does_not_grow_with_the_streams_there_were(
         return count(state, remainder)
 
     monkeypatch.setattr(ServerState, "_open_streams", counted)
-    async with layer() as served, RawClient(served.port) as client:
+    many = Http2Settings(requests_per_second=100_000)
+    async with layer(many) as served, RawClient(served.port) as client:
         for first in range(1, 6_000, 200):
             client.send(
                 *[_request(client, stream_id, "/end") for stream_id in range(first, first + 200, 2)]

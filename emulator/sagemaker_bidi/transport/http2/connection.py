@@ -37,7 +37,8 @@ from sagemaker_bidi.transport.http2.stream import Stream, StreamReset
 logger = logger_named("bidi.http2")
 
 CLOSE_SECONDS = 1.0
-TURN = 32  # frames that are taken from one connection before the others have their turn
+TURN = 32  # effort that is taken from one connection before the others have their turn
+LOST_AT_ONCE = 4  # sessions that end with their connection, before the others have their turn
 
 
 class Connection:
@@ -95,7 +96,7 @@ class Connection:
         try:
             await self._read()
         finally:
-            self._lose()
+            await self._lose()
             stopping.cancel()
             sending.cancel()
             for silence in self._silences:
@@ -342,9 +343,11 @@ class Connection:
     def _log_end(self, why: str) -> None:
         logger.warning("%s: connection ended with GOAWAY: %s", self._peer, why)
 
-    def _lose(self) -> None:
+    async def _lose(self) -> None:
         self._closed = True
-        for stream in list(self._streams.values()):
+        for number, stream in enumerate(list(self._streams.values()), 1):
+            if number % LOST_AT_ONCE == 0:
+                await asyncio.sleep(0)
             stream.lost(
                 StreamReset("emulator", "reset the TCP connection")
                 if self._aborted

@@ -31,6 +31,7 @@ from hyperframe.frame import (
 from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 FRAME_HEADER = 9  # bytes, RFC 9113 4.1
+_COSTLY = (HeadersFrame.type, SettingsFrame.type)
 _CARRIES_HEADERS = (HeadersFrame.type, ContinuationFrame.type)
 
 
@@ -59,9 +60,14 @@ class FrameReader(FrameBuffer):
         self._turn = 0
         self.more = False
 
-    def begin_turn(self, frames: int) -> None:
-        """Give out so many frames at most; `more` says whether others wait then."""
-        self._turn = frames
+    def begin_turn(self, effort: int) -> None:
+        """Give out frames of so much effort at most; `more` says whether others wait then.
+
+        Args:
+            effort: DATA takes 1 of it; HEADERS, which begin a session, and SETTINGS, which may
+                move every stream's window, take 16.
+        """
+        self._turn = effort
         self.more = False
 
     @property
@@ -89,7 +95,7 @@ class FrameReader(FrameBuffer):
             if self._turn <= 0:
                 self.more = True
                 break
-            self._turn -= 1
+            self._turn -= 16 if data[3] in _COSTLY else 1
             try:
                 frame, _ = Frame.parse_frame_header(memoryview(data[:FRAME_HEADER]))
             except (InvalidDataError, InvalidFrameError) as error:

@@ -72,7 +72,7 @@ class Http2Settings:
     send_buffer: int = 256 * 1024
     unread_answers: int = 1024 * 1024
     headers_seconds: float = 10.0
-    requests_per_second: float = 500.0
+    requests_per_second: float = 200.0
     resets_per_second: float = 50.0
     control_frames_per_second: float = 100.0
     empty_frames_per_second: float = 100.0
