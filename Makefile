@@ -9,7 +9,7 @@ FIND_PYTHON = for python in $(PYTHON) python3.12 python3.13 python3.14 python3 \
 	if $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; \
 	then echo $$python; break; fi; done
 
-.PHONY: demo test unit lint format fuzz bench scenarios docs engine clean setup
+.PHONY: demo test unit lint format fuzz bench attacks scenarios docs engine clean setup
 
 demo: setup
 	$(BIN)/bidi demo
@@ -42,6 +42,10 @@ fuzz: setup
 # Everything of docs/performance.md, side by side in one run; best on a quiet machine.
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# What others notice of 39 attacks: writes docs/attacks.md; best on a quiet machine.
+attacks: setup
+	$(BIN)/python -m benchmarks.attacks
 
 # The catalogue through the SDK: the evidence of its pages, docs/scenarios/facts.json, made anew.
 scenarios: setup

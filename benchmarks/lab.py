@@ -117,10 +117,19 @@ def container(kind: str, python: Path) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def emulator(behind: Running, workers: int = 1, name: str = "emulator") -> Iterator[Running]:
-    """`bidi serve` in front of a container, with every signature checked."""
+def emulator(
+    behind: Running,
+    workers: int = 1,
+    name: str = "emulator",
+    program: Sequence[str | Path] = (),
+) -> Iterator[Running]:
+    """`bidi serve` in front of a container, with every signature checked.
+
+    Args:
+        program: what is run in place of `bidi`.
+    """
     port = free_port()
-    command: list[str | Path] = [Path(sys.executable).with_name("bidi"), "serve"]
+    command = [*(program or [Path(sys.executable).with_name("bidi")]), "serve"]
     command += ["--endpoint", f"{ENDPOINT}={behind.url}", "--port", str(port)]
     # With unknown keys taken, the signatures of unknown keys go unchecked: not what is measured.
     command += ["--unknown-keys", "refuse", "--region", REGION]

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.attacks.attacked import LongestRound
 from benchmarks.attacks.attacker import PREFACE, Attacker, Over
 from benchmarks.attacks.catalogue import ATTACKS, Attack
-from benchmarks.environment import ROOT, machine, revision, say
+from benchmarks.environment import BENCH, ROOT, machine, revision, say
 from benchmarks.figures import percentile
 from benchmarks.lab import container, emulator
 from benchmarks.load.http2 import SETTINGS, frame
@@ -31,6 +32,7 @@ class Seen:
 
     Args:
         p50, p99, worst: of the sibling's echoes meanwhile, ms.
+        round: the longest that the emulator kept everybody waiting at a stretch, ms of CPU time.
         frames: that the attacker sent.
         seconds: until its connection ended, or it gave up.
         ended: how.
@@ -41,6 +43,7 @@ class Seen:
     p50: float
     p99: float
     worst: float
+    round: float
     frames: int
     seconds: float
     ended: str
@@ -54,7 +57,15 @@ def measure(attacks: Sequence[Attack]) -> list[Seen]:
         RuntimeError: the sibling's session was lost.
     """
     python = Path(sys.executable)
-    with container("echo", python) as behind, emulator(behind, name="attacked") as attacked:
+    note = BENCH / "longest-round"
+    note.parent.mkdir(exist_ok=True)
+    note.unlink(missing_ok=True)
+    longest = LongestRound(note)
+    program: list[str | Path] = [python, "-m", "benchmarks.attacks.attacked", note]
+    with (
+        container("echo", python) as behind,
+        emulator(behind, name="attacked", program=program) as attacked,
+    ):
         command = [str(python), "-m", "benchmarks.attacks.sibling", attacked.url, str(attacked.ca)]
         with subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -63,9 +74,11 @@ def measure(attacks: Sequence[Attack]) -> list[Seen]:
             os.set_blocking(sibling.stdout.fileno(), True)
             if sibling.stdout.readline() != "ready\n":
                 raise RuntimeError("the sibling's session did not open")
+            # From here on this process attacks: on few cores it would take the sibling's turn, too.
+            os.nice(15)
             try:
                 return [
-                    _one(attack, attacked, sibling)
+                    _one(attack, attacked, sibling, longest)
                     for attack in (Attack("nothing", _rest), *attacks)
                 ]
             finally:
@@ -79,8 +92,11 @@ async def _rest(attacker: Attacker) -> None:
     await attacker.stay()
 
 
-def _one(attack: Attack, attacked: Running, sibling: subprocess.Popen[str]) -> Seen:
+def _one(
+    attack: Attack, attacked: Running, sibling: subprocess.Popen[str], longest: LongestRound
+) -> Seen:
     say(attack.name)
+    longest.take()
     begin = time.monotonic()
     frames, ended = asyncio.run(_attack(attack, attacked.url))
     taken = time.monotonic() - begin
@@ -102,6 +118,7 @@ def _one(attack: Attack, attacked: Running, sibling: subprocess.Popen[str]) -> S
         percentile(found, 0.5),
         percentile(found, 0.99),
         found[-1],
+        longest.take() * 1000,
         frames,
         taken,
         ended,
@@ -131,16 +148,18 @@ def _mib(pid: int) -> float:
 def page(seen: Sequence[Seen]) -> str:
     """The results as a page of the docs."""
     told = machine()
-    missed = [each.name for each in seen if each.p99 > AIM]
+    missed = [each.name for each in seen[1:] if each.p99 > AIM]
     rows = "\n".join(
-        f"| {each.name} | {each.p50:.1f} | {each.p99:.1f} | {each.worst:.1f} | {each.frames:,} "
-        f"| {each.seconds:.2f} | {each.ended} | {each.mib:.0f} |"
+        f"| {each.name} | {each.p50:.1f} | {each.p99:.1f} | {each.worst:.1f} | {each.round:.1f} "
+        f"| {each.frames:,} | {each.seconds:.2f} | {each.ended} | {each.mib:.0f} |"
         for each in seen
     )
     verdict = (
         f"Under each of the {len(seen) - 1} attacks the other's p99 stayed under {AIM:g} ms."
         if not missed
-        else f"The other's p99 was over {AIM:g} ms under: {', '.join(missed)}."
+        else f"The other's p99 was over {AIM:g} ms under {len(missed)} of the {len(seen) - 1} "
+        f"attacks. With no attack at all it was {seen[0].p99:.1f} ms, and its worst echo took "
+        f"{seen[0].worst:.1f} ms: that much is the machine."
     )
     return f"""# Attacks
 
@@ -155,11 +174,14 @@ each 20 ms. What counts is what that client notices, and that a flood ends its s
 - commit `{revision()["commit"]}`; {told["cpu"]}, {told["cores"]} cores,
   {told["busy_before"]:.0%} busy before the run; emulator, container, attacker and the other client
   share them
-- times in milliseconds; `ended` is what became of the attacker's connection after `seconds`:
+- times in milliseconds; `longest round`: CPU time of one round of the emulator's event loop, in
+  which nobody else has a turn, whatever else the machine is busy with (its collector's work
+  included)
+- `ended` is what became of the attacker's connection after `seconds`:
   `stands` where it may go on, since it costs nobody anything
 
-| attack | p50 | p99 | worst | frames sent | seconds | ended | emulator MiB |
-| :-- | --: | --: | --: | --: | --: | :-- | --: |
+| attack | p50 | p99 | worst | longest round | frames sent | seconds | ended | emulator MiB |
+| :-- | --: | --: | --: | --: | --: | --: | :-- | --: |
 {rows}
 
 What is counted, and the settings that say how much of it is taken: [HTTP/2](http2.md#settings).

@@ -69,7 +69,7 @@ class Attacker:
         trace: TracebackType | None,
     ) -> None:
         # What the server says at the end may still be on its way.
-        await asyncio.wait({self._reading}, timeout=1.0 if self.ended or self._reads else 0.1)
+        await asyncio.wait({self._reading}, timeout=5.0 if self._reads else 0.1)
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         self._writer.transport.abort()
