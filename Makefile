@@ -52,10 +52,13 @@ scenarios: setup
 	$(BIN)/python -m tests.scenarios.facts
 
 # The site, in build/site. A broken link or anchor, or a page that is not in the navigation, fails.
-docs: setup
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[docs]' --constraint constraints.txt
+docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "built: build/site/index.html"
+
+$(VENV)/.docs: $(VENV)/.ready
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[docs]' --constraint constraints.txt
+	@touch $@
 
 # The real vLLM engine for the CPU, in an environment of its own: 430 MB to fetch.
 engine: setup
