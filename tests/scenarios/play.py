@@ -123,10 +123,17 @@ class Containers:
 
     echo: EchoContainer
     bridge: BridgeServer
+    strict: BridgeServer
 
     def url(self, run: Run) -> str:
         """The address of a run's container."""
-        return self.echo.url if run.container == "echo" else self.bridge.url
+        match run.container:
+            case "echo":
+                return self.echo.url
+            case "vllm":
+                return self.bridge.url
+            case "strict-vllm":
+                return self.strict.url
 
 
 @asynccontextmanager
@@ -136,8 +143,9 @@ async def containers() -> AsyncIterator[Containers]:
         EchoContainer(port=0) as echo,
         StandInVLLM(port=0) as vllm,
         BridgeServer(settings_for(f"{vllm.url}/v1/realtime")) as bridge,
+        BridgeServer(settings_for(f"{vllm.url}/v1/realtime", strict_data_type=True)) as strict,
     ):
-        yield Containers(echo, bridge)
+        yield Containers(echo, bridge, strict)
 
 
 async def play(scenario: Scenario, observer: Observer, shared: Containers) -> Facts:

@@ -43,7 +43,8 @@ class Run:
     Args:
         client: what the client does, for the page; begins "The client".
         parameters: of the scenario.
-        container: `echo`, or `vllm`: bridge and stand-in.
+        container: `echo`, or `vllm`: bridge and stand-in; `strict-vllm` has a bridge that passes
+            binary messages on as they are.
         sends: texts, or numbers of bytes.
         habit: see the observer, as for the rest of the client's fields.
         patience: seconds that the client waits for one thing. Long where it comes, short where
@@ -55,7 +56,7 @@ class Run:
 
     client: str = "The client sends 5 parts, waits for the answer to each, then closes its input."
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    container: Literal["echo", "vllm"] = "echo"
+    container: Literal["echo", "vllm", "strict-vllm"] = "echo"
     sends: tuple[str | int, ...] = PARTS
     habit: Literal["echo", "talk"] = "echo"
     until: str = ""
@@ -179,9 +180,10 @@ RUNS: Mapping[str, Run] = {
     "final-without-start": _vllm(patience=SHORT),
     # At a slower pace nothing lies unread when vLLM drops the connection: no reset, an end.
     "binary-frame-1006": _vllm(
-        client="The client speaks vLLM's realtime API: it streams 5.9 s of speech at twice its "
-        "speed.",
-        pause=0.064,
+        client="The client speaks vLLM's realtime API: it streams 5.9 s of speech at its own "
+        "speed. The bridge runs with `BRIDGE_STRICT_DATA_TYPE=on`.",
+        container="strict-vllm",
+        pause=0.128,
     ),
     "starved-session": _vllm(
         client="The client opens two streams and speaks vLLM's realtime API on both, 5.9 s of "
