@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from sagemaker_bidi_bridge.logs import configure
 from sagemaker_bidi_bridge.server import CannotListen, run
 from sagemaker_bidi_bridge.settings import SettingsError, describe_variables, read_settings
 
@@ -38,10 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems + error.warnings:
             print(f"bridge: {problem}", file=sys.stderr)
         return _WRONG_SETTING
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-    )
+    configure(settings.log_level, settings.log_format)
     logger = logging.getLogger("bridge")
     for warning in warnings:
         logger.warning("%s", warning)

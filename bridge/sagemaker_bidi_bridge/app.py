@@ -10,16 +10,18 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
 
 from sagemaker_bidi_bridge.backend import BackendUnavailable, Door, open_backend, why_unhealthy
+from sagemaker_bidi_bridge.logs import SESSION_ID
 from sagemaker_bidi_bridge.observe import Observe, SessionEnd, SessionLog, key_values
 from sagemaker_bidi_bridge.relay import Relay
 from sagemaker_bidi_bridge.sessions import Refused, Session, Sessions, register_of
 from sagemaker_bidi_bridge.settings import Settings
+from sagemaker_bidi_bridge.version import VERSION
 from sagemaker_bidi_bridge.wire import ABORT
 
 DATA_PATH = "/invocations-bidirectional-stream"
 REQUEST_ID_HEADER = "x-amzn-sagemaker-request-id"
 
-_PATHS = f"a WebSocket on {DATA_PATH}, and GET /ping and /health"
+_PATHS = f"a WebSocket on {DATA_PATH}, and GET /ping, /health and /version"
 _ID_CHARACTERS = 128
 _TRACE_HEADERS = ("traceparent", "tracestate")  # W3C Trace Context, 3
 _HEADER_VALUE = re.compile(r"[ -~]+")
@@ -68,6 +70,10 @@ def create_app(
     for path in (DATA_PATH, *settings.passed_on):
         app.add_api_websocket_route(path, invocation)
 
+    @app.get("/version")
+    async def version() -> JSONResponse:
+        return JSONResponse({"name": "sagemaker-bidi-bridge", "version": VERSION})
+
     @app.websocket("/{path:path}")
     async def unknown_path(websocket: WebSocket) -> None:
         await _refuse(websocket, _session_id(websocket), 404, f"no such path: there is {_PATHS}")
@@ -79,6 +85,7 @@ async def _invocation(
     websocket: WebSocket, settings: Settings, observe: Observe, sessions: Sessions, door: Door
 ) -> None:
     session_id = _session_id(websocket)
+    SESSION_ID.set(session_id)
     # Another server than ours gives none.
     abort = websocket.scope["state"].get(ABORT, lambda: None)
     try:

@@ -117,9 +117,19 @@ class SessionLog:
         )
 
 
-def key_values(**values: object) -> str:
-    """Write `key=value` pairs for a log line; a value with spaces or quotes is quoted as JSON."""
-    return " ".join(f"{key}={_quoted(str(value))}" for key, value in values.items())
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a log line tells beside its words: `key=value` pairs as text, members as JSON."""
+
+    values: dict[str, object]
+
+    def __str__(self) -> str:
+        return " ".join(f"{key}={_quoted(str(value))}" for key, value in self.values.items())
+
+
+def key_values(**values: object) -> Fields:
+    """Fields for a log line; in text a value with spaces or quotes is quoted as JSON."""
+    return Fields(values)
 
 
 def _quoted(text: str) -> str:

@@ -229,6 +229,9 @@ class Settings(BaseSettings):
         BeforeValidator(_lower),
         Expects("one of debug, info, warning, error"),
     ] = Field(default="info", description="What is logged.")
+    log_format: Annotated[
+        Literal["text", "json"], BeforeValidator(_lower), Expects("one of text, json")
+    ] = Field(default="text", description="How: lines for people, or one JSON object a line.")
 
     @classmethod
     def settings_customise_sources(

@@ -9,6 +9,7 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from sagemaker_bidi_bridge.engine_options import api_key, engine_command, sessions_at_once
+from sagemaker_bidi_bridge.logs import configure
 from sagemaker_bidi_bridge.observe import key_values
 from sagemaker_bidi_bridge.settings import SettingsError
-from sagemaker_bidi_bridge.supervision import Action, Ended, Finish, Name, Supervision, Tell, Told
+from sagemaker_bidi_bridge.supervision import (
+    Action,
+    Answered,
+    Ask,
+    Ended,
+    Finish,
+    Limits,
+    Name,
+    Silent,
+    Supervision,
+    Tell,
+    Told,
+)
 
 _WRONG_SETTING = 2
 _CANNOT_RUN = 127
 _BURY_SECONDS = 0.5  # what left its session is not ours to wait for
+_ASK_SECONDS = 5.0
 _PR_SET_CHILD_SUBREAPER = 36
 _OURS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
@@ -50,10 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return _CANNOT_RUN
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-    )
+    # A wrong value is the bridge's to name.
+    as_json = os.environ.get("BRIDGE_LOG_FORMAT", "").lower() == "json"
+    configure("info", "json" if as_json else "text")
     try:
         vllm = engine_command(os.environ)
     except SettingsError as error:
@@ -62,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _WRONG_SETTING
     bridge = (sys.executable, "-m", "sagemaker_bidi_bridge", "serve")
     try:
-        return supervise({"vllm": vllm, "bridge": bridge})
+        return supervise({"vllm": vllm, "bridge": bridge}, Supervision(Limits(ask=_ASK_SECONDS)))
     except FileNotFoundError as error:
         logger.error("there is no %s on PATH: the image has no vLLM", error.filename)
         return _CANNOT_RUN
@@ -111,7 +125,13 @@ def _watch(rules: Supervision, family: Mapping[int, Name]) -> int:
                 actions = rules.receive(Told(), time.monotonic())
         for action in actions:
             match action:
+                case Ask(seconds):
+                    # Blocks for as long as a bridge that hangs is asked, and no longer.
+                    if (answer := _ask(os.environ, seconds)) is not None:
+                        actions.extend(rules.receive(answer, time.monotonic()))
                 case Tell(name, number):
+                    if number is signal.SIGKILL:
+                        logger.error("killing %s", key_values(process=name, why=rules.why))
                     _tell(family, name, number)
                 case Finish(code, why):
                     logger.info("finished %s", key_values(code=code, why=why))
@@ -124,6 +144,27 @@ def _wait(deadline: float | None) -> int | None:
         return signal.sigwait(_OURS)
     found = signal.sigtimedwait(_OURS, max(0.0, deadline - time.monotonic()))
     return None if found is None else found.si_signo
+
+
+def _ask(environ: Mapping[str, str], seconds: float) -> Answered | Silent | None:
+    """Ask the bridge for its version: vLLM has no part in the answer.
+
+    Returns:
+        None where nothing listens yet, or any more: that is a start or an end, and no hang.
+    """
+    port = environ.get("BRIDGE_PORT", "8080")
+    if not port.isascii() or not port.isdecimal() or not int(port):
+        return None  # wrong, which the bridge says itself; or a free one, which is not known here
+    host = environ.get("BRIDGE_HOST", "0.0.0.0")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        with socket.create_connection((host, int(port)), seconds) as asked:
+            asked.sendall(b"GET /version HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\n\r\n")
+            return Answered() if asked.recv(1) else None
+    except TimeoutError:
+        return Silent()
+    except OSError:
+        return None
 
 
 def _start(name: Name, command: tuple[str, ...]) -> int:

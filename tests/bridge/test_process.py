@@ -68,7 +68,7 @@ async def bridge_process(
 @asynccontextmanager
 async def serving(backend_url: str, **variables: Any) -> AsyncIterator[Process]:
     async with bridge_process(BRIDGE_BACKEND_URL=backend_url, **variables) as bridge:
-        match = re.search(r"url=(ws://\S+)", await bridge.line_with("listening"))
+        match = re.search(r"url\W+(ws://[^\s\"]+)", await bridge.line_with("listening"))
         assert match is not None
         bridge.url = match[1]
         yield bridge

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from importlib import metadata
 from typing import Any
 
 import httpx
@@ -32,7 +33,7 @@ class TestOpening:
                 async with sagemaker(bridge.url, "/v1/realtime"):
                     pass
         assert refused.value.response.status_code == 404
-        assert f"a WebSocket on {DATA_PATH}, and GET /ping and /health" in caplog.text
+        assert f"a WebSocket on {DATA_PATH}, and GET /ping, /health and /version" in caplog.text
 
     async def test_the_query_string_is_not_forwarded(self) -> None:
         paths: list[str] = []
@@ -97,6 +98,16 @@ class TestOpening:
             await asyncio.wait_for(over.wait(), LIMIT_SECONDS)
             await asyncio.wait_for(bridge.sessions.wait_idle(), LIMIT_SECONDS)
         assert "SageMaker left before the upgrade was accepted" in caplog.text
+
+
+async def test_the_version_is_told_beside_ping_whatever_vllm_does() -> None:
+    async with (
+        BridgeServer(settings_for("ws://127.0.0.1:9/")) as bridge,
+        httpx.AsyncClient() as http,
+    ):
+        answer = await http.get(bridge.url.replace("ws", "http") + "/version")
+    version = metadata.version("sagemaker-bidi-bridge")
+    assert answer.json() == {"name": "sagemaker-bidi-bridge", "version": version}
 
 
 class TestLog:

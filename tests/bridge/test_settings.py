@@ -36,6 +36,7 @@ def test_each_variable_sets_its_field() -> None:
             "BRIDGE_STRICT_DATA_TYPE": "on",
             "BRIDGE_MODEL_STREAM_ERROR": "on",
             "BRIDGE_LOG_LEVEL": "DEBUG",
+            "BRIDGE_LOG_FORMAT": "json",
         }
     )
     assert warnings == []
@@ -57,6 +58,7 @@ def test_each_variable_sets_its_field() -> None:
         strict_data_type=True,
         model_stream_error=True,
         log_level="debug",
+        log_format="json",
     )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.bridge.test_reference_defects import unused_port
+
 # The supervisor runs in the image, and its tests look at processes in /proc.
 pytestmark = pytest.mark.linux
 
@@ -186,3 +188,42 @@ def test_the_bridge_is_given_the_key_that_vllm_is_started_with(
     told = 'sys.argv[1] = os.environ.get("BRIDGE_BACKEND_API_KEY", "none"); say(); signal.pause()'
     with supervised(bridge=told, vllm=SLEEP) as family:
         family.wait_for_children(key, "vllm")
+
+
+LISTEN = """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+import socket
+listener = socket.create_server(("127.0.0.1", int(os.environ["BRIDGE_PORT"])))
+say()
+while True:
+    with listener.accept()[0] as asked:
+        asked.recv(100)
+        asked.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+"""
+
+
+@pytest.fixture
+def bridge_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_PORT", str(unused_port()))
+    monkeypatch.setenv("BRIDGE_HOST", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("bridge_port")
+@pytest.mark.parametrize("told", [True, False])
+def test_a_bridge_that_is_stopped_ends_the_container_and_sigterm_is_then_quick(told: bool) -> None:
+    # The questions come seldom, but not after SIGTERM; `stop` is beyond the limit of the test.
+    ask = 600.0 if told else 0.1
+    with supervised(bridge=LISTEN, vllm=SLEEP, ask=ask, answer=0.2, stop=600.0) as family:
+        family.wait_for_children("bridge", "vllm")
+        os.kill(family.pids["bridge"], signal.SIGSTOP)
+        if told:
+            family.process.terminate()
+        assert family.ended() == 137
+        assert not any(map(alive, family.pids.values()))
+
+
+@pytest.mark.usefixtures("bridge_port")
+def test_a_bridge_that_answers_is_left_alone() -> None:
+    answered_thrice = LISTEN.replace("while True:", "for _ in range(3):") + "\nsys.exit(7)"
+    with supervised(bridge=answered_thrice, vllm=SLEEP, ask=0.05, answer=10.0) as family:
+        assert family.ended() == 7

@@ -6,10 +6,13 @@ import pytest
 
 from sagemaker_bidi_bridge.supervision import (
     Action,
+    Answered,
+    Ask,
     Ended,
     Finish,
     Limits,
     Name,
+    Silent,
     Supervision,
     Tell,
     Told,
@@ -78,3 +81,41 @@ class TestSigterm:
         rules.receive(Told(), 0.0)
         assert rules.receive(Told(), 2.0) == [Tell("bridge", TERM), Tell("vllm", TERM)]
         assert rules.deadline == 3.0
+
+
+class TestABridgeThatHangs:
+    def test_is_killed_after_three_questions_in_a_row_and_the_container_says_why(self) -> None:
+        rules = Supervision(Limits(ask=5.0))
+        for now in (0.0, 5.0, 10.0):
+            assert rules.deadline == now
+            assert rules.receive_time(now) == [Ask(2.0)]
+            actions = rules.receive(Silent(), now + 2)
+        assert actions == [Tell("bridge", signal.SIGKILL)]
+        assert rules.receive(Ended("bridge", 137), 12.0) == [Tell("vllm", TERM)]
+        finish = finished(rules.receive(Ended("vllm", 0), 13.0))
+        assert finish == Finish(137, "the bridge hangs: it left 3 questions unanswered")
+
+    def test_is_not_one_that_answers_now_and_then(self) -> None:
+        rules = Supervision(Limits(ask=5.0))
+        for now in range(0, 500, 10):
+            assert rules.receive(Silent(), now) == []
+            assert rules.receive(Silent(), now + 3) == []
+            assert rules.receive(Answered(), now + 5) == []
+
+    def test_makes_sigterm_no_longer_than_its_questions(self) -> None:
+        rules = Supervision(Limits(ask=5.0))
+        rules.receive_time(0.0)
+        assert rules.receive(Told(), 1.0) == [Tell("bridge", TERM)]
+        for now in (1.0, 3.0, 5.0):
+            assert rules.deadline == now
+            assert rules.receive_time(now) == [Ask(2.0)]
+            actions = rules.receive(Silent(), now + 2)
+        assert actions == [Tell("bridge", signal.SIGKILL)]
+
+    def test_is_asked_no_more_when_it_has_ended(self) -> None:
+        rules = Supervision(Limits(ask=5.0, rest=60.0))
+        rules.receive(Ended("bridge", 1), 1.0)
+        assert rules.deadline == 61.0
+
+    def test_is_not_looked_for_where_nobody_asks(self) -> None:
+        assert Supervision().deadline is None
