@@ -1,5 +1,7 @@
 """Configuration by environment."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
@@ -155,3 +157,10 @@ def test_the_description_names_every_variable() -> None:
     assert all(variable(field) in text for field in Settings.model_fields)
     assert "BRIDGE_MAX_MESSAGE_BYTES  (default: 16777216)" in text
     assert "BRIDGE_BACKEND_PING_SECONDS  (default: off)" in text
+
+
+def test_the_readme_names_every_variable() -> None:
+    text = (Path(__file__).parents[2] / "bridge/README.md").read_text()
+    assert [
+        variable(each) for each in Settings.model_fields if f"`{variable(each)}`" not in text
+    ] == []
