@@ -33,6 +33,7 @@ class Check:
         run: makes the check on a stage.
         seconds: its time limit, or None for the run's own.
         ends_target: it ends the target and so goes last.
+        basis: what nearly every check of its kind rests on, such as `session`.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Check:
     run: Run
     seconds: float | None = None
     ends_target: bool = False
+    basis: tuple[str, ...] = ()
 
     @property
     def first_clause(self) -> str:
@@ -57,10 +59,14 @@ class Registry:
         modules: that register checks when they are imported, in the order of their checks. They
             are imported when somebody asks for the checks, so it matters to nobody who has
             imported what before.
+        basis: what its checks rest on unless they say otherwise.
     """
 
-    def __init__(self, kind: Kind, modules: Iterable[str] = ()) -> None:
+    def __init__(
+        self, kind: Kind, modules: Iterable[str] = (), basis: tuple[str, ...] = ()
+    ) -> None:
         self.kind = kind
+        self._basis = basis
         self._modules = tuple(modules)
         self._checks: dict[str, Check] = {}
 
@@ -73,6 +79,7 @@ class Registry:
         requires: tuple[str, ...] = (),
         seconds: float | None = None,
         ends_target: bool = False,
+        basis: tuple[str, ...] | None = None,
     ) -> Callable[[Run], Run]:
         """Register the function under it as a check; the arguments are `Check`'s.
 
@@ -86,7 +93,8 @@ class Registry:
 
         def register(run: Run) -> Run:
             self._checks[check_id] = Check(
-                check_id, title, clauses, requires, run, seconds, ends_target
+                *(check_id, title, clauses, requires, run, seconds, ends_target),
+                self._basis if basis is None else basis,
             )
             return run
 
@@ -170,6 +178,7 @@ CONTAINER = Registry(
         *("opening", "metadata", "frames", "fragments", "keepalive", "ending", "realtime"),
         *("bridge_opening", "bridge_relay", "bridge_ending", "stopping"),
     ),
+    basis=("session",),
 )
 ENDPOINT = Registry(
     "endpoint",

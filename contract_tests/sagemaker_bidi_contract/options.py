@@ -50,6 +50,10 @@ class _Target:
                 f"{cls.write}"
             )
         parts = urlsplit(url)
+        if "://" not in url and ":" in url:
+            raise TargetError(
+                f"{url!r} is no {cls.kind}'s address; did you mean {cls.schemes[0]}://{url}?"
+            )
         if parts.scheme not in cls.schemes:
             raise TargetError(f"{url!r} is no {cls.kind}'s address; write {cls.write} ({cls.why})")
         if not parts.hostname:
@@ -134,7 +138,7 @@ class Options:
         checks: only checks with these ids.
         timeout: limit of one check, seconds.
         slow: also make the checks that take long.
-        path: the container's data path.
+        path: the container's data path; its leading slash may be left out.
         message: a text message that the container takes.
         pid: the container's process; it is sent SIGTERM in the last check.
         model_protocol: what the container speaks.
@@ -197,6 +201,8 @@ class Options:
     speed: float = 0.0
 
     def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            object.__setattr__(self, "path", f"/{self.path}")
         if self.pid is None:
             return
         if self.pid <= 1:

@@ -35,6 +35,9 @@ class Stage(Protocol):
     async def missing(self, capability: str) -> str | None:
         """Why a check that requires this capability cannot be made, or None.
 
+        What many checks rest on, such as that a session opens, is told once: the first that asks
+        is FAILED with it, and those after it are SKIPPED with that reason.
+
         Raises:
             Disappointed: finding out has shown that the target breaks a rule.
         """
@@ -110,12 +113,13 @@ class Runner:
                     advice="start it, and check its address",
                 )
             self._reached = True
-        for capability in check.requires:
+        # What options can give comes first: a check that is not wanted shows no root's failure.
+        for capability in (*check.requires, *check.basis):
             try:
                 if reason := await self._stage.missing(capability):
                     return skipped(reason)
             except Disappointed as wrong:
-                return failed(wrong.summary, expected=wrong.expected)
+                return _disappointing(wrong)
         # What finds out about a capability is no part of the check's own exchange.
         self._stage.log.begin()
         return await self._make(check)
@@ -132,7 +136,7 @@ class Runner:
                 expected="an answer, or an end",
             )
         except Disappointed as wrong:
-            return failed(wrong.summary, expected=wrong.expected)
+            return _disappointing(wrong)
         except (OSError, EOFError) as error:
             return failed(
                 f"the connection failed while waiting for {self._stage.awaited or 'the target'}: "
@@ -151,6 +155,10 @@ class Runner:
             advice=outcome.advice,
             defects=outcome.defects,
         )
+
+
+def _disappointing(wrong: Disappointed) -> Outcome:
+    return failed(wrong.summary, expected=wrong.expected, advice=wrong.advice)
 
 
 class Stopwatch:

@@ -71,12 +71,14 @@ class Disappointed(Exception):
     Args:
         summary: what it did.
         expected: what was waited for.
+        advice: what its developer can do about it.
     """
 
-    def __init__(self, summary: str, expected: str) -> None:
+    def __init__(self, summary: str, expected: str, advice: str = "") -> None:
         super().__init__(f"{summary}; expected {expected}")
         self.summary = summary
         self.expected = expected
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,12 @@ class TestAnImage:
             ["bash", "-lc", "exec vllm"],
             ["sh", "-ec", "x"],
             ["/bin/bash", "-o", "pipefail", "-c", "python3 serve.py"],
+            ["/usr/bin/env", "bash", "-c", "python3 serve.py"],
+            ["/usr/bin/env", "-u", "HOME", "PORT=8080", "bash", "-c", "python3 serve.py"],
+            ["env", "-S", "bash -c", "python3 serve.py"],
+            ["/usr/bin/tini", "-g", "--", "sh", "-c", "python3 serve.py"],
+            ["/usr/bin/dumb-init", "-r", "15:2", "sh", "-c", "python3 serve.py"],
+            ["tini", "--", "env", "A=b", "sh", "-c", "python3 serve.py"],
         ],
     )
     def test_whose_entrypoint_is_a_shells_line_is_known(self, program: list[str]) -> None:
@@ -63,7 +69,15 @@ class TestAnImage:
 
     @pytest.mark.parametrize(
         "program",
-        [["sh", "start.sh"], ["tini", "--", "vllm"], ["sh"], ["sh", "-c", 'exec x "$@"', "--"]],
+        [
+            *(
+                ["sh", "start.sh"],
+                ["tini", "--", "vllm"],
+                ["sh"],
+                ["sh", "-c", 'exec x "$@"', "--"],
+            ),
+            *(["env", "python3", "serve.py"], ["env"], ["tini", "--", "sh", "start.sh"]),
+        ],
     )
     def test_whose_entrypoint_gets_the_argument_is_in_exec_form(self, program: list[str]) -> None:
         assert not facts(Entrypoint=program).shell_form

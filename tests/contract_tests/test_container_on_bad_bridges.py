@@ -101,7 +101,7 @@ async def bad_bridge(backend_url: str, wrong: Wrong) -> AsyncIterator[Address]:
             Verdict.FAILED,
             "with a dead backend, GET /ping: HTTP 200",
         ),
-        (Wrong(), "bridge.message-kinds", Verdict.OK, "passed as they were"),
+        (Wrong(), "bridge.message-kinds", Verdict.OK, "kept its bytes"),
         (Wrong(binary_as_text=True), "bridge.message-kinds", Verdict.FAILED, "other bytes"),
         (Wrong(keeps_first=True), "bridge.head", Verdict.FAILED, "199 of 200 messages"),
         (Wrong(holds_backend=True), "bridge.client-gone", Verdict.FAILED, "stayed open"),

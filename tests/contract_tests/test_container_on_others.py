@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from websockets.frames import Opcode
+from websockets.utils import accept_key
 
 from sagemaker_bidi_contract.container import keepalive
 from sagemaker_bidi_contract.options import ContainerTarget, Options
@@ -37,6 +38,7 @@ from tests.contract_tests.running import check, check_one, told, unused_port
 METADATA_PATH = f"{DATA_PATH}-metadata"
 PATIENCE = 20.0  # seconds, for a machine that is busy
 FOR_EVER = 3_600.0
+UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 ANNOUNCED = (("X-Amzn-SageMaker-Metadata-Stream-Supported", "true"),)
 
 
@@ -223,7 +225,7 @@ async def test_an_announced_metadata_stream_has_to_be_there() -> None:
         headers=ANNOUNCED, paths=(DATA_PATH, METADATA_PATH)
     ) as container:
         there = await check_one(container.url, "container.metadata-stream")
-        first, second = container.requests
+        *_, first, second = container.requests
     assert missing.verdict is Verdict.FAILED
     assert "answered with HTTP 404" in missing.summary
     assert there.verdict is Verdict.OK
@@ -282,7 +284,9 @@ async def test_a_container_that_listens_on_another_path_is_checked_there() -> No
     ("answer", "says"),
     [
         (b"", "TCP ended without an answer"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "is no HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "cannot be read: invalid HTTP status line"),
+        (UPGRADED + b"X-Note : x\r\n\r\n", "cannot be read: invalid HTTP header name: X-Note"),
+        (UPGRADED + b"Set-Cookie: " + b"x" * 9_000 + b"\r\n\r\n", "expected no more than 8192"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "no valid opening handshake"),
     ],
 )
@@ -300,6 +304,88 @@ async def test_something_else_than_a_websocket_server_fails_in_words(
         finding = await check_one(f"ws://127.0.0.1:{port}", "container.accept-time")
     assert finding.verdict is Verdict.FAILED
     assert says in finding.summary
+
+
+async def test_an_answer_that_cannot_be_read_is_told_once_though_tcp_never_ends() -> None:
+    over = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        healthy = (await reader.read(1_000)).startswith(b"GET /ping ")
+        bad = UPGRADED + b"X-Note : x\r\n\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if healthy else bad)
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        report = await check(url, "container.pong", "container.echo", "container.text-frame")
+        over.set()
+    first, *others = report.findings
+    assert first.summary == (
+        "the answer to the upgrade cannot be read: invalid HTTP header name: X-Note "
+    )
+    assert "session 1" in {line.who for line in first.exchange}
+    assert "--path" not in first.advice, "another path would not help"
+    assert {item.summary for item in others} == {
+        f"no session opens on {DATA_PATH}; see the first failure"
+    }
+
+
+async def test_a_frame_that_breaks_the_rules_in_one_segment_with_the_101_is_told() -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        keys = [line.split(": ")[1] for line in head if line.startswith("Sec-WebSocket-Key")]
+        if keys:
+            accepted = f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(keys[0])}\r\n\r\n"
+            writer.write(UPGRADED + accepted.encode() + b"\xc1\x02hi")
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.read(1_000)
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finding = await check_one(url, "container.text-frame")
+    assert "a frame that breaks RFC 6455: reserved bits must be 0" in finding.summary
+
+
+@pytest.mark.clause("O2")
+async def test_a_container_of_another_path_is_one_failure_whose_advice_works() -> None:
+    async with EchoContainer(port=0, paths=("/v1/realtime",)) as container:
+        report = await check(container.url)
+        advised = await check(container.url, path="v1/realtime")
+    (failure,) = report.failures
+    assert "--path PATH" in failure.advice
+    assert sum(item.verdict is Verdict.SKIPPED for item in report.findings) > 20
+    assert not told(advised, Verdict.FAILED)
+
+
+async def test_a_container_without_ping_is_one_failure() -> None:
+    async with EchoContainer(port=0, ping=Ping(404)) as container:
+        report = await check(container.url)
+    assert [item.check for item in report.failures] == ["container.ping-page"]
+
+
+async def test_tcp_that_ends_after_invalid_utf8_or_on_another_path_breaks_no_rule() -> None:
+    """RFC 6455, 7.1.7: an endpoint SHOULD send a Close frame before that."""
+    async with MisbehavingContainer(DieAfter(1)) as container:
+        utf8 = await check_one(container.url, "container.invalid-utf8")
+
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.close()
+
+    async with await asyncio.start_server(end, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        path = await check_one(url, "container.other-path")
+    assert (utf8.verdict, path.verdict) == (Verdict.NON_STRICT, Verdict.NON_STRICT)
+
+
+async def test_a_broken_frame_in_answer_to_invalid_utf8_still_fails() -> None:
+    nonsense = Answer((ScriptedFrame(Opcode.CONT, b"of what?"),), after=1)
+    async with MisbehavingContainer(nonsense) as container:
+        finding = await check_one(container.url, "container.invalid-utf8")
+    assert finding.verdict is Verdict.FAILED
 
 
 async def test_a_container_that_does_not_survive_a_check_is_named_and_the_rest_is_skipped() -> None:

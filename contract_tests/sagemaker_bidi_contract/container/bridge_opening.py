@@ -114,6 +114,7 @@ async def refusing_backend(stage: ContainerStage) -> Outcome:
     "With the model server dead or sick GET /ping does not answer 200",
     clauses=("K4",),
     requires=NEEDS_BACKEND,
+    basis=("session", "ping"),
 )
 async def ping_page_dead_backend(stage: ContainerStage) -> Outcome:
     expected = "HTTP 503: SageMaker would send sessions to a container that cannot serve them"
@@ -137,6 +138,7 @@ async def ping_page_dead_backend(stage: ContainerStage) -> Outcome:
     "With a model server that hangs GET /ping still answers within 2 s",
     clauses=("K4",),
     requires=NEEDS_BACKEND,
+    basis=("session", "ping"),
 )
 async def ping_page_hanging_backend(stage: ContainerStage) -> Outcome:
     stage.backend.behaviour.health = None
@@ -155,6 +157,7 @@ async def ping_page_hanging_backend(stage: ContainerStage) -> Outcome:
     clauses=("O4", "K4", "E1"),
     requires=("backend-commands",),
     seconds=120,
+    basis=("session", "ping"),
 )
 async def backend_commands(stage: ContainerStage) -> Outcome:
     async with stage.session() as session:

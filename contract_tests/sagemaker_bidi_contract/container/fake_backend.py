@@ -69,6 +69,7 @@ class FakeBackend:
         behaviour: what it does.
         offered: extensions that the container's last upgrade offered; None where none came.
         accepted_at: when it last accepted, `time.perf_counter()`; None where it did not.
+        ends: how the container has ended its connections, in order.
     """
 
     address: BackendAddress
@@ -76,6 +77,7 @@ class FakeBackend:
     behaviour: Behaviour = field(default_factory=Behaviour)
     offered: str | None = None
     accepted_at: float | None = None
+    ends: list[End] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _streams: asyncio.Queue[FrameStream] = field(default_factory=asyncio.Queue)
@@ -103,6 +105,7 @@ class FakeBackend:
         await self._end_connections()
         self.behaviour = Behaviour()
         self.offered = self.accepted_at = None
+        self.ends.clear()
         self._streams = asyncio.Queue()
 
     @contextlib.asynccontextmanager
@@ -168,6 +171,8 @@ class FakeBackend:
             # The container left, or the check is over: either way only the socket is left.
             pass
         finally:
+            if stream.end is not None:
+                self.ends.append(stream.end)
             await stream.dispose()
             self._tasks.discard(task)
 

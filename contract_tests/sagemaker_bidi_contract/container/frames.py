@@ -65,6 +65,7 @@ async def invalid_utf8(stage: ContainerStage) -> Outcome:
             "invalid UTF-8 in a text frame",
             allowed=(1007,),
             strict=False,
+            may_drop=True,
             advice="SageMaker passes bytes on unread, so this can come; close with 1007 (RFC 6455, "
             "8.1)",
         )
@@ -109,21 +110,36 @@ async def _large(stage: ContainerStage, size: int) -> Outcome:
     async with stage.session() as session:
         await session.send(Opcode.TEXT, data)
         if echoed:
-            got = await session.message(_LARGE_SECONDS, "the message itself")
+            try:
+                got = await session.message(_LARGE_SECONDS, "the message itself")
+            except Disappointed as wrong:
+                return _refused(stage, what, session.end, wrong)
             if isinstance(got, Message) and got.data != data:
                 came = f"{what} was answered with {_shown(got)}"
                 return failed(came, expected="the message itself, whole")
         try:
             seconds = await session.pong(b"after a large message", _LARGE_SECONDS)
         except Disappointed as wrong:
-            return _refused(what, session.end, wrong)
+            return _refused(stage, what, session.end, wrong)
     done = "came back whole" if echoed else "taken"
     return ok(f"{what}: {done}, and the next ping answered after {milliseconds(seconds)}")
 
 
-def _refused(what: str, end: End | None, wrong: Disappointed) -> Outcome:
+def _refused(stage: ContainerStage, what: str, end: End | None, wrong: Disappointed) -> Outcome:
     expected = "it is taken, or closed with 1009"
-    advice = "raise the message limit (ws_max_size in uvicorn, max_size in websockets)"
+    advice = (
+        "raise the limit of what refused it: the container's server (ws_max_size in uvicorn, "
+        "max_size in websockets), or its client towards a model server (max_size in websockets is "
+        "1 MiB unless set)"
+    )
+    if stage.plays_backend and any(over.code == 1009 for over in stage.backend.ends):
+        return non_strict(
+            f"{what} reached the model server; its echo was refused with Close 1009 by the "
+            "container's own client",
+            expected="it is taken",
+            advice="raise the limit of the container's client towards the model server, such as "
+            "max_size of websockets' connect(), 1 MiB unless set",
+        )
     match end:
         case End(code=1009, how=how):
             return non_strict(f"{what}: {how}", expected="it is taken", advice=advice)

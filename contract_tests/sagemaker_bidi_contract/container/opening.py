@@ -22,9 +22,12 @@ _ACCEPTS = 5
 _MORE_ACCEPTS = 15
 
 
-@CONTAINER.check("container.ping-page", "GET /ping answers 200 within 2 s", clauses=("K4",))
+@CONTAINER.check(
+    "container.ping-page", "GET /ping answers 200 within 2 s", clauses=("K4",), basis=()
+)
 async def ping_page(stage: ContainerStage) -> Outcome:
     page = await stage.get("/ping", within=3 * PING_SECONDS)
+    stage.remember_ping(page.status == 200)
     expected = "HTTP 200 within 2 s"
     if page.status is None:
         return failed(f"GET /ping: {page.how}", expected=expected)
@@ -83,12 +86,16 @@ async def query_string(stage: ContainerStage) -> Outcome:
 
 
 @CONTAINER.check(
-    "container.other-path", "Another path is accepted or refused cleanly", clauses=("O2", "O4")
+    "container.other-path",
+    "Another path is accepted or refused cleanly",
+    clauses=("O2", "O4"),
+    basis=(),
 )
 async def other_path(stage: ContainerStage) -> Outcome:
     answer = await stage.upgrade(f"/contract-check/{uuid.uuid4().hex[:8]}?a=b")
     if answer.status is None:
-        return failed(
+        # To a client it is the same 424 (O4); only who reads the container's log misses the status.
+        return non_strict(
             "the upgrade on an unknown path ended TCP without an answer",
             expected="an HTTP status, such as 404",
         )

@@ -48,13 +48,11 @@ class ContainerStage:
         options: what the user allows.
 
     Raises:
-        TargetError: a path without its slash; on entry, when the fake backend cannot listen, or
+        TargetError: on entry, when the fake backend cannot listen, or
             the process is not there.
     """
 
     def __init__(self, target: ContainerTarget, options: Options) -> None:
-        if not options.path.startswith("/"):
-            raise TargetError(f"--path {options.path}: a path begins with a slash")
         self.target = target
         self.options = options
         self.awaited = ""
@@ -71,6 +69,8 @@ class ContainerStage:
         self._numbers = itertools.count(1)
         self._streams: list[FrameStream] = []
         self._echoes: bool | None = None
+        self._opens: bool | None = None
+        self._answers_ping: bool | None = None
         self._known = False
 
     async def __aenter__(self) -> Self:
@@ -97,6 +97,11 @@ class ContainerStage:
         if self._backend is None:
             raise TargetError("no fake backend was asked for")
         return self._backend
+
+    @property
+    def plays_backend(self) -> bool:
+        """Whether the suite stands in the model server's place."""
+        return self._backend is not None
 
     @property
     def process(self) -> ContainerProcess:
@@ -162,6 +167,10 @@ class ContainerStage:
         self._await(f"an answer to GET {path}")
         return await get(self.target, path, within, self.log)
 
+    def remember_ping(self, healthy: bool) -> None:
+        """Have the checks that rest on `/ping` skipped, or made: one has told of it."""
+        self._answers_ping = healthy
+
     @property
     def replayed_to(self) -> Target:
         """Where a recording is played: on the path that was recorded, unless one was asked for."""
@@ -169,7 +178,11 @@ class ContainerStage:
         return Target(self.target.url, "" if path == Options().path else path)
 
     async def missing(self, capability: str) -> str | None:
-        """Why a check with this requirement cannot be made here, or None."""
+        """Why a check with this requirement cannot be made here, or None.
+
+        Raises:
+            Disappointed: no session opens, and no check has said so yet.
+        """
         options = self.options
         match capability:
             case "pid":
@@ -184,8 +197,14 @@ class ContainerStage:
                 there = options.model_protocol == "vllm-realtime"
                 if there and options.fake_backend is not None:
                     return "the fake backend stands in vLLM's place; run once more without it"
+            case "session":
+                return None if await self._does_open() else self._no_session
             case "echo":
+                if not await self._does_open():
+                    return self._no_session
                 return None if await self._does_echo() else _NO_ECHO
+            case "ping":
+                return None if await self._does_answer_ping() else _NO_PING
             case _:
                 raise ValueError(f"no check may require {capability!r}")
         return None if there else _NEEDS[capability]
@@ -216,6 +235,56 @@ class ContainerStage:
             await self._backend.reset()
         self.awaited = ""
 
+    @property
+    def _no_session(self) -> str:
+        return f"no session opens on {self.options.path}; see the first failure"
+
+    async def _does_open(self) -> bool:
+        """Whether a session opens on the data path at all; asked once.
+
+        Raises:
+            Disappointed: it does not, for whoever asks first.
+        """
+        if self._opens is None:
+            try:
+                async with self.session():
+                    self._opens = True
+            except Disappointed as wrong:
+                self._opens = False
+                raise Disappointed(wrong.summary, wrong.expected, self._remedy(wrong)) from wrong
+            except (OSError, EOFError) as error:
+                self._opens = False
+                raise Disappointed(
+                    f"the connection failed while opening a session: {error}",
+                    "HTTP 101 on the data path",
+                ) from error
+            finally:
+                await self.clear()
+        return self._opens
+
+    def _remedy(self, wrong: Disappointed) -> str:
+        if "answered with" not in wrong.summary:
+            return (
+                "nothing else can be checked until an upgrade is answered as RFC 6455, 4.2.2 has it"
+            )
+        return (
+            f"SageMaker asks for {Options().path} unless the client names another path; if the "
+            "container serves another, check it there: --path PATH"
+        )
+
+    async def _does_answer_ping(self) -> bool:
+        """Whether `/ping` answers 200 as the container stands; asked once.
+
+        Raises:
+            Disappointed: it does not, for whoever asks first.
+        """
+        if self._answers_ping is None:
+            page = await self.get("/ping")
+            self.remember_ping(page.status == 200)
+            if page.status != 200:
+                raise Disappointed(f"GET /ping: {page.how}", "HTTP 200 within 2 s")
+        return bool(self._answers_ping)
+
     async def _does_echo(self) -> bool:
         """Whether the container sends a text message back as it came; asked once."""
         if self._echoes is None:
@@ -239,6 +308,7 @@ class ContainerStage:
         self.awaited = what
 
 
+_NO_PING = "GET /ping does not answer 200; see the check container.ping-page"
 _NO_ECHO = (
     "it needs a container that sends back what it gets: an echo container, or a bridge in front of "
     "--fake-backend"

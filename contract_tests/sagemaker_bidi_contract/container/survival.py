@@ -48,6 +48,7 @@ async def survives(
     *,
     allowed: tuple[int, ...] = (),
     strict: bool = True,
+    may_drop: bool = False,
     advice: str = "",
 ) -> Outcome:
     """Send frames and judge what becomes of the session.
@@ -58,6 +59,8 @@ async def survives(
         what: the frames in words.
         allowed: Close codes that are as good as going on.
         strict: whether other Close codes are FAILED, or NON-STRICT.
+        may_drop: whether it may _Fail the WebSocket Connection_, of which RFC 6455, 7.1.7 says that
+            a Close frame SHOULD come before TCP ends.
         advice: for a container that fails.
     """
     await session.send_many(frames)
@@ -65,6 +68,8 @@ async def survives(
     match await aftermath(session):
         case Alive(seconds):
             return ok(f"{what}: taken, and the next ping answered after {milliseconds(seconds)}")
+        case End(code=None, broken=False, how=how) if may_drop:
+            return non_strict(f"{what}: {how}", expected=expected, advice=advice)
         case End(code=None, how=how):
             return failed(f"{what}: {how}", expected=expected, advice=advice)
         case End(code=code, how=how) if code in allowed:

@@ -65,27 +65,47 @@ async def sdk_opens(stage: EndpointStage) -> Outcome:
     seconds=_LIMIT,
 )
 async def sdk_echo(stage: EndpointStage) -> Outcome:
-    sent = [
+    whole = [
         (b"text \xc3\xbc", "UTF8", True),
         (bytes(range(256)), "BINARY", True),
         (b"", "UTF8", True),
-        (b"first of two, ", "UTF8", False),
-        (b"last of two", "UTF8", True),
     ]
+    pieces = [(b"first of two, ", "UTF8", False), (b"last of two", "UTF8", True)]
+    joined = (b"first of two, last of two", "UTF8", True)
+    sent = [*whole, *pieces]
     try:
         async with stage.sdk() as stream:
             await _opened(stage, stream)
-            for number, wanted in enumerate(sent, start=1):
-                data, data_type, complete = wanted
-                await stream.send(data, data_type=data_type, complete=complete)
-                what = f"part {number} of {len(sent)}"
-                part = await _within(stage, what, asyncio.ensure_future(stream.receive()))
-                found = part and (part.data, part.data_type, part.complete)
-                if found != wanted:
-                    return failed(f"{what} came back as {found}", expected=str(wanted))
+            for part in whole:
+                await _send(stream, part)
+                if (found := await _back(stage, stream, f"part {part}")) != part:
+                    return failed(f"{part} came back as {found}", expected=str(part))
+            for part in pieces:
+                await _send(stream, part)
+            # An ordinary container reads messages, and echoes one: endpoint.fragments tells of it.
+            if (found := await _back(stage, stream, "the first of two fragments")) == joined:
+                return ok(f"{len(whole)} parts came back, and two fragments as one message (F4)")
+            for part in pieces:
+                if found != part:
+                    return failed(f"{part} came back as {found}", expected=str(part))
+                if part is not pieces[-1]:
+                    found = await _back(stage, stream, "the last of two fragments")
     except StreamError as error:
         return failed(error.what, expected=f"{len(sent)} parts back", advice=error.advice)
     return ok(f"{len(sent)} parts sent and received: text, binary, empty, and two fragments")
+
+
+type _Sent = tuple[bytes, str | None, bool]
+
+
+async def _send(stream: Stream, part: _Sent) -> None:
+    data, data_type, complete = part
+    await stream.send(data, data_type=data_type, complete=complete)
+
+
+async def _back(stage: EndpointStage, stream: Stream, what: str) -> _Sent | None:
+    part = await _within(stage, what, asyncio.ensure_future(stream.receive()))
+    return None if part is None else (part.data, part.data_type, part.complete)
 
 
 @ENDPOINT.check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -14,10 +15,16 @@ from sagemaker_bidi_contract.replay.checks import recording_checks, require_one
 from sagemaker_bidi_contract.runner import Runner, Stopwatch
 from sagemaker_bidi_contract.verdicts import Finding, Report
 
+_ADDRESS = re.compile(r"(localhost|[\d.]+|\[[\da-fA-F:.]+\]):\d+/?")
+
 
 def is_image(target: str) -> bool:
-    """Whether a target is an image's name: what is no URL, and no port that lost its address."""
-    return "://" not in target and not target.isdigit()
+    """Whether a target is an image's name.
+
+    It is no URL, no port that lost its address, and no address of this machine or of a number that
+    lost its scheme; `app:8080` may be an image with a tag.
+    """
+    return "://" not in target and not target.isdigit() and not _ADDRESS.fullmatch(target)
 
 
 def image_checks(options: Options | None = None) -> tuple[Check, ...]:

@@ -38,7 +38,9 @@ class ImageStage:
         try:
             self.facts = await inspect_image(self.run.image)
         except DockerError as error:
-            raise TargetError(f"{self.run.image}: {error}") from error
+            host, _, port = self.run.image.rpartition(":")
+            hint = f"; did you mean ws://{self.run.image}?" if host and port.isdigit() else ""
+            raise TargetError(f"{self.run.image}: {error}{hint}") from error
         return self
 
     async def __aexit__(

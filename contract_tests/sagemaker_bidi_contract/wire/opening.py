@@ -129,8 +129,13 @@ async def _answer(
     if not isinstance(response, Response):
         await stream.dispose()
         error = protocol.handshake_exc
-        if isinstance(error, InvalidHandshake) and not isinstance(error.__cause__, EOFError):
-            raise Disappointed(f"the answer to the upgrade is no HTTP: {error}", "HTTP 101")
+        if isinstance(error, InvalidHandshake | ValueError) and not isinstance(
+            error.__cause__, EOFError
+        ):
+            raise Disappointed(
+                f"the answer to the upgrade cannot be read: {error.__cause__ or error}",
+                "HTTP 101 in lines of 8 KiB at most, each header as NAME: VALUE (RFC 9112, 5)",
+            )
         log.add(stream.who, "received", "TCP ended without an answer to the upgrade")
         return Answer(*when, None)
     took = f"after {milliseconds(when[1])}"

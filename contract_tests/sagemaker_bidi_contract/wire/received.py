@@ -14,11 +14,13 @@ class End:
         code: the peer's Close code, 1005 for a Close without one, None for no Close frame (1006).
         reason: the Close frame's.
         how: in words.
+        broken: whether it is a frame that breaks RFC 6455.
     """
 
     code: int | None
     reason: str
     how: str
+    broken: bool = False
 
     @property
     def abnormal(self) -> bool:

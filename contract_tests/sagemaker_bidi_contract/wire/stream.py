@@ -60,8 +60,17 @@ class FrameStream(FrameWire):
         self._task = asyncio.create_task(self._read())
 
     async def handshake(self) -> Request | Response | None:
-        """Read the peer's part of the opening handshake; None where TCP ended before it."""
-        event = await self.next()
+        """Read the peer's part of the opening handshake.
+
+        Gives None where TCP ended before it, or where it cannot be read: `handshake_exc` of the
+        protocol has the reason, and the peer may wait for ever before it ends TCP.
+        """
+        while not self.events and self.protocol.handshake_exc is None:
+            more = await self.read()
+            await self.flush()
+            if not more:
+                break
+        event = self.events.popleft() if self.events else None
         return None if isinstance(event, Frame) else event
 
     async def send(self, opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> None:
@@ -213,7 +222,7 @@ class FrameStream(FrameWire):
                 while self.events:
                     await self._take(self.events.popleft())
                 if self.end is None and (how := self._broken(more)):
-                    await self._finish(End(None, "", how))
+                    await self._finish(End(None, "", how, self._wrong))
                 await self.flush()
                 if not more:
                     break
@@ -224,11 +233,15 @@ class FrameStream(FrameWire):
                 how = "reset" if isinstance(error, ConnectionResetError) else str(error)
                 await self._finish(End(None, "", f"TCP ended without a Close frame (1006): {how}"))
 
+    @property
+    def _wrong(self) -> bool:
+        wrong = self.protocol.parser_exc
+        return wrong is not None and not isinstance(wrong, EOFError)
+
     def _broken(self, more: bool) -> str:
         """How the connection has ended without a Close frame; empty where it has not."""
-        wrong = self.protocol.parser_exc
-        if wrong is not None and not isinstance(wrong, EOFError):
-            return f"a frame that breaks RFC 6455: {wrong}"
+        if self._wrong:
+            return f"a frame that breaks RFC 6455: {self.protocol.parser_exc}"
         return "" if more else "TCP ended without a Close frame (1006)"
 
     async def _take(self, frame: Frame | Request | Response) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,14 @@ from sagemaker_bidi.containers.docker import DockerError, docker
 
 LABEL = "com.amazonaws.sagemaker.capabilities.bidirectional-streaming"
 CONTAINER_PORT = 8080
+# What starts another program and takes no part in it, with its options that have a value.
+_STARTERS: Mapping[str, tuple[str, ...]] = {
+    "env": ("-u", "--unset", "-C", "--chdir"),
+    "tini": ("-e", "-p"),
+    "docker-init": ("-e", "-p"),
+    "dumb-init": ("-r", "--rewrite"),
+    "catatonit": (),
+}
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 
 
@@ -59,9 +68,10 @@ class ImageFacts:
     @property
     def shell_form(self) -> bool:
         """Whether its entrypoint is a line for a shell, which no argument reaches (K4)."""
-        if len(self.entrypoint) < 3:
+        words = _behind(self.entrypoint)
+        if len(words) < 3:
             return False
-        program, *_, option, _ = self.entrypoint
+        program, *_, option, _ = words
         # What follows the line would be arguments of it, and `serve` one more.
         return (
             program.rpartition("/")[2] in _SHELLS and re.fullmatch("-[a-z]*c", option) is not None
@@ -81,6 +91,22 @@ class ImageFacts:
             f"image {self.name} {what} {LABEL}: SageMaker opens no WebSocket to it (O1). Add "
             f"`LABEL {LABEL}=true` to its Dockerfile"
         )
+
+
+def _behind(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The program that starts in the end, behind those that only start another one."""
+    while words and (name := words[0].rpartition("/")[2]) in _STARTERS:
+        takes_value, rest = _STARTERS[name], words[1:]
+        while rest and (rest[0].startswith("-") or (name == "env" and "=" in rest[0])):
+            if rest[0] == "--":
+                rest = rest[1:]
+                break
+            if name == "env" and rest[0] in ("-S", "--split-string") and len(rest) > 1:
+                rest = (*shlex.split(rest[1]), *rest[2:])
+                continue
+            rest = rest[2:] if rest[0] in takes_value else rest[1:]
+        words = rest
+    return words
 
 
 async def inspect_image(image: str) -> ImageFacts:
