@@ -33,6 +33,7 @@ from sagemaker_bidi.transport.http1 import refuse_http1
 from sagemaker_bidi.transport.http2.connection import Connection
 from sagemaker_bidi.transport.http2.incoming import READ_SIZE
 from sagemaker_bidi.transport.identity import load_identity, sagemaker_hosts
+from sagemaker_bidi.transport.memory import Tide
 from sagemaker_bidi.transport.server import StreamServerConfig, serve
 
 logger = logger_named("bidi.http2")
@@ -115,6 +116,7 @@ class Emulator:
         self._hurry = asyncio.Event()
         self._stopping = asyncio.Event()
         self._connections: set[asyncio.StreamWriter] = set()
+        self._tide = Tide()
         self._served = 0
         self._serving: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -338,6 +340,7 @@ class Emulator:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
+        self._tide.now(len(self._connections))
         try:
             tls = writer.get_extra_info("ssl_object")
             if self.config.entrance == "mute":
@@ -362,6 +365,7 @@ class Emulator:
             writer.transport.abort()
         finally:
             self._connections.discard(writer)
+            self._tide.now(len(self._connections))
 
     async def _serve(self, connection: Connection) -> None:
         if self._served >= self._http2.max_connections:
