@@ -7,7 +7,7 @@ a test asks for it.
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from sagemaker_bidi.replay.cassette import Cassette, Plan
+    from sagemaker_bidi.replay.cassette import Plan
 
 # As `sagemaker_bidi.recordings.format` has them, which takes a while to import.
 PROVENANCES = ("real service", "real engine", "stand-in", "scripted", "unknown")
@@ -97,19 +97,24 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[Recorded]:
 
     The test fails where it says something else than was recorded, or opens no session.
     """
-    running = _Running(_plan(request))
-    try:
-        cassette = running.start()
-    except ValueError as error:
-        pytest.fail(str(error), pytrace=False)
-    emulator = cassette.emulator
-    try:
-        yield Recorded(
-            emulator.url, emulator.ca, cassette.endpoint, emulator.trust(), cassette.records
-        )
-    finally:
-        passed = request.node.stash.get(_PASSED, False)
-        problems = running.stop(keep=passed)
+    from sagemaker_bidi.own_thread import OwnThread
+    from sagemaker_bidi.replay.cassette import Cassette
+
+    with contextlib.ExitStack() as entered:
+        try:
+            # Tests may be synchronous, or use any event loop.
+            running = OwnThread(Cassette(_plan(request)), "recording")
+            cassette = entered.enter_context(running)
+        except ValueError as error:
+            pytest.fail(str(error), pytrace=False)
+        emulator = cassette.emulator
+        try:
+            yield Recorded(
+                emulator.url, emulator.ca, cassette.endpoint, emulator.trust(), cassette.records
+            )
+        finally:
+            passed = request.node.stash.get(_PASSED, False)
+            problems = running.run(cassette.finish(keep=passed))
     if problems and passed:
         pytest.fail("\n".join(problems), pytrace=False)
 
@@ -136,49 +141,3 @@ def _plan(request: pytest.FixtureRequest) -> Plan:
         compare,
         config.getoption("--bidi-record-provenance"),
     )
-
-
-class _Running:
-    """A cassette on a thread of its own: tests may be synchronous, or use any event loop."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        # Every run of pytest, in any project, imports this file; few of them an event loop.
-        import asyncio
-
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="recording")
-        self._cassette: Cassette | None = None
-
-    def start(self) -> Cassette:
-        self._thread.start()
-        try:
-            cassette: Cassette = self._run(self._start())
-        except BaseException:
-            self._close()
-            raise
-        self._cassette = cassette
-        return cassette
-
-    def stop(self, *, keep: bool) -> list[str]:
-        assert self._cassette is not None
-        try:
-            problems: list[str] = self._run(self._cassette.finish(keep=keep))
-            return problems
-        finally:
-            self._close()
-
-    async def _start(self) -> Cassette:
-        from sagemaker_bidi.replay.cassette import Cassette
-
-        return await Cassette(self._plan).__aenter__()
-
-    def _run(self, work: Any) -> Any:
-        import asyncio
-
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
