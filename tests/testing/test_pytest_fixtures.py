@@ -295,6 +295,47 @@ def test_it_knows_the_words(emulator_environment):
     result.assert_outcomes(passed=1)
 
 
+def test_a_client_of_the_sdk_is_ready_for_tests_with_a_loop_and_without(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    result = run(
+        pytester,
+        """
+import asyncio
+from aws_sdk_sagemaker_runtime_http2.models import (
+    InvokeEndpointWithBidirectionalStreamInput,
+    RequestPayloadPart,
+    RequestStreamEventPayloadPart,
+)
+
+@pytest.fixture
+def emulator_endpoints(echo_container):
+    return {"echo": echo_container.url}
+
+async def talk(client):
+    stream = await client.invoke_endpoint_with_bidirectional_stream(
+        InvokeEndpointWithBidirectionalStreamInput(endpoint_name="echo")
+    )
+    _, output = await stream.await_output()
+    await stream.input_stream.send(
+        RequestStreamEventPayloadPart(value=RequestPayloadPart(bytes_=b"hello"))
+    )
+    answer = (await output.receive()).value.bytes_
+    await stream.input_stream.close()
+    return answer
+
+def test_without_a_loop(sagemaker_client):
+    assert asyncio.run(talk(sagemaker_client)) == b"hello"
+
+async def test_with_a_loop(sagemaker_client):
+    assert await talk(sagemaker_client) == b"hello"
+""",
+        conftest="",
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_mark_without_the_fixture_that_has_the_failure_says_so(
     pytester: pytest.Pytester,
 ) -> None:

@@ -23,7 +23,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -166,6 +166,23 @@ def emulator_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in environment.variables.items():
         monkeypatch.setenv(name, value)
     return environment.variables
+
+
+@pytest.fixture
+def sagemaker_client(emulator: Emulator, emulator_environment: Mapping[str, str]) -> Any:
+    """A client of the AWS SDK that is ready to invoke the endpoints of `emulator`.
+
+    It is of whatever release is installed, from 0.4 to the newest.
+    """
+    import asyncio
+
+    from sagemaker_bidi.extras import needs
+
+    with needs("client", "the fixture `sagemaker_client`"):
+        from sagemaker_bidi.testing.sdk import ready_client
+    # A loop for the occasion, which takes no other's place.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(ready_client(emulator.url, emulator.ca.read_bytes(), emulator.region))
 
 
 @pytest.fixture

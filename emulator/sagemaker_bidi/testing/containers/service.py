@@ -136,15 +136,8 @@ class SageMakerBidiContainer(DockerContainer):
             ExtraMissing: there is no SDK.
         """
         with needs("client", "get_client()"):
-            from sagemaker_bidi_client.releases import Client, resolve
-            from sagemaker_bidi_client.sdk import Trusting
-        config = await resolve(
-            endpoint_url=self.get_url(),
-            region=self._region,
-            keys=(TEST_KEY.access_key_id, TEST_KEY.secret_access_key),
-            transport=Trusting(self.get_ca()),
-        )
-        return Client(config=config)
+            from sagemaker_bidi.testing.sdk import ready_client
+        return await ready_client(self.get_url(), self.get_ca(), self._region)
 
     def _configure(self) -> None:
         names = host_names(self)
