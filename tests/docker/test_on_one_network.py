@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tomllib
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from sagemaker_bidi.testing.containers import (
     VoxtralContainer,
 )
 from sagemaker_bidi.testing.containers.reach import ContainerEnded, NotOnANetwork
+from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import RequestRefused
 from tests.docker.conftest import in_service
 from tests.docker.talk import FOX, Talk, docker, exit_code, sdk_stream
@@ -199,3 +201,25 @@ def test_a_container_that_ends_is_not_waited_for_and_its_log_is_shown(
             empty.start()
     finally:
         empty.stop()
+
+
+def test_a_test_reaches_into_the_emulator_and_its_client_needs_one_call(
+    bidi_images: Mapping[str, str], bidi_network: Network, tmp_path: Path
+) -> None:
+    emulator = SageMakerBidiContainer(bidi_images["emulator"]).with_network(bidi_network)
+    emulator.with_endpoint("gone", "ws://127.0.0.1:9").with_config('health = "off"')
+    emulator.with_control_port()
+    with emulator as running:
+        with running.get_environment(tmp_path), running.scenario("access-denied:times=1"):
+            codes = [asyncio.run(refusal("gone")) for _ in range(2)]
+        assert running.get_sessions() == []
+
+    assert codes == [(403, "AccessDeniedException"), (424, "ModelError")]
+
+
+async def refusal(endpoint: str) -> tuple[int | None, str | None]:
+    """Status and name of what an endpoint refuses with, wherever the environment leads to."""
+    async with open_stream(endpoint) as stream:
+        with pytest.raises(RequestRefused) as refused:
+            await stream.opened()
+    return refused.value.status, refused.value.code

@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(control: Control = DEFAULT_CONTROL) -> None:
     """List the plans in force."""
-    plans = _ask(control, "GET", "/plans")["plans"]
+    plans = ask(control, "GET", "/plans")["plans"]
     if not plans:
         typer.echo("no plan is in force")
     for plan in plans:
@@ -67,7 +67,7 @@ def add(
         read = _read(plan)
     except ValueError as error:
         fail(error, USAGE)
-    _ask(control, "POST", "/plans", plan_table(read))
+    ask(control, "POST", "/plans", plan_table(read))
     typer.echo(f"{read.name} is in force; end it with: bidi faults remove {read.name}")
 
 
@@ -76,7 +76,7 @@ def remove(
     control: Control = DEFAULT_CONTROL,
 ) -> None:
     """Take a plan out of force; what it holds goes on, and no byte is lost."""
-    _ask(control, "DELETE", f"/plans/{urllib.parse.quote(name, safe='')}")
+    ask(control, "DELETE", f"/plans/{urllib.parse.quote(name, safe='')}")
     typer.echo(f"{name} is no longer in force")
 
 
@@ -101,7 +101,8 @@ def _told(rule: dict[str, Any]) -> str:
     return " ".join([told, "at", where, *others])
 
 
-def _ask(control: str, method: str, path: str, body: object = None) -> Any:
+def ask(control: str, method: str, path: str, body: object = None) -> Any:
+    """What an emulator's control API answers; ends the process where it answers nothing of use."""
     address = _address(control)
     request = urllib.request.Request(
         address + path,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import tarfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from sagemaker_bidi.config import TEST_KEY, merged
+from sagemaker_bidi.environment import Environment, client_environment
 from sagemaker_bidi.extras import needs
 from sagemaker_bidi.testing.containers.model import VoxtralContainer
 from sagemaker_bidi.testing.containers.reach import OWN_ADDRESS, add_options, host_names, mapped
@@ -22,6 +25,12 @@ PORT = 8443
 DEFAULT_REGION = "us-east-1"
 _CONFIG = "/etc/bidi.toml"
 _STATE = "/var/lib/bidi"
+_CONTROL = "8444"
+# The control API listens inside, and for nobody else.
+_SESSIONS = (
+    "import json; from sagemaker_bidi.commands.faults import ask; "
+    f"print(json.dumps(ask({_CONTROL!r}, 'GET', '/sessions')['sessions']))"
+)
 
 
 class SageMakerBidiContainer(DockerContainer):
@@ -87,6 +96,11 @@ class SageMakerBidiContainer(DockerContainer):
         self._config = merged(self._config, tomllib.loads(toml))
         return self
 
+    def with_control_port(self) -> Self:
+        """Let `scenario` and `get_sessions` reach it while it runs."""
+        self._arguments += ["--control-port", _CONTROL]
+        return self
+
     def with_contract(self, **settings: str | float | bool) -> Self:
         """Set numbers and choices of the contract, such as `ping_interval=10`.
 
@@ -119,6 +133,42 @@ class SageMakerBidiContainer(DockerContainer):
     def get_bundle(self) -> bytes:
         """The usual roots and the emulator's CA, PEM: what `SSL_CERT_FILE` wants in a file."""
         return self._read(f"{_STATE}/ca-bundle.pem")
+
+    def get_environment(self, folder: Path) -> Environment:
+        """The environment that makes a client on this machine use it; see `Environment`.
+
+        Args:
+            folder: where the certificates are put for the client, such as `tmp_path`.
+        """
+        ca, bundle = folder / "ca.pem", folder / "ca-bundle.pem"
+        ca.write_bytes(self.get_ca())
+        bundle.write_bytes(self.get_bundle())
+        return client_environment(self.get_url(), ca, bundle, self._region)
+
+    def get_sessions(self) -> list[dict[str, Any]]:
+        """Its sessions so far, as its control API tells of them; `with_control_port` is needed."""
+        sessions: list[dict[str, Any]] = json.loads(self._run("python", "-c", _SESSIONS))
+        return sessions
+
+    @contextlib.contextmanager
+    def scenario(self, name: str) -> Iterator[None]:
+        """Have a failure of the catalogue for as long as the block runs; `with_control_port` first.
+
+        Args:
+            name: `throttled`, or with parameters as in `throttled:times=2`.
+        """
+        self._run("bidi", "faults", "add", name)
+        try:
+            yield
+        finally:
+            self._run("bidi", "faults", "remove", name.partition(":")[0])
+
+    def _run(self, *command: str) -> str:
+        done = self.exec(list(command))
+        output: str = done.output.decode()
+        if done.exit_code:
+            raise RuntimeError(f"{' '.join(command[:3])} in the emulator's container: {output}")
+        return output
 
     def get_credentials(self) -> dict[str, str]:
         """The environment with the test credentials and the region."""
