@@ -19,7 +19,7 @@ from benchmarks.measure.capacity import capacity
 from benchmarks.measure.cost import cost, growth
 from benchmarks.measure.footprint import memory, startup
 from benchmarks.measure.latency import latency
-from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.plan import FULL, QUICK, Extent
 from benchmarks.processes import NotStarted
 from benchmarks.profile import profile
 from benchmarks.report import page
@@ -29,7 +29,7 @@ BUSY = 0.1
 PARTS = ("latency", "cost", "growth", "capacity", "memory", "startup", "profile")
 
 
-def measure(plan: Plan, parts: set[str], *, quick: bool) -> dict[str, Any]:
+def measure(plan: Extent, parts: set[str], *, quick: bool) -> dict[str, Any]:
     """Run the measurements.
 
     Args:
@@ -75,7 +75,7 @@ def measure(plan: Plan, parts: set[str], *, quick: bool) -> dict[str, Any]:
     return results
 
 
-def _profile(made: Lab, plan: Plan) -> dict[str, Any] | None:
+def _profile(made: Lab, plan: Extent) -> dict[str, Any] | None:
     if not plan.profile_seconds:
         return None
     say("profile")

@@ -8,7 +8,7 @@ from benchmarks.load.payloads import BULK_FRAME, VOICE_FRAME
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Extent:
     """The sizes of a run; times in seconds.
 
     Args:
@@ -40,8 +40,8 @@ class Plan:
     profile_seconds: float = 6.0
 
 
-FULL = Plan()
-QUICK = Plan(
+FULL = Extent()
+QUICK = Extent(
     rounds=1,
     latency=((1, 1.5), (50, 1.5)),
     warm_up=0.3,

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.load.cpu import resident_bytes
 from benchmarks.load.routes import Refusals, Target, open_sessions
-from benchmarks.load.session import Session
+from benchmarks.load.session import LoadSession
 
 SETTLE_SECONDS = 1.5
 REFUSED_SHARE = 0.05
@@ -22,7 +22,7 @@ async def idle(target: Target, levels: Sequence[int], *, pids: Sequence[int]) ->
         levels: numbers of open sessions, growing.
         pids: whose memory is read, with that of their descendants.
     """
-    sessions: list[Session] = []
+    sessions: list[LoadSession] = []
     refusals = Refusals(allowed=round(levels[-1] * REFUSED_SHARE))
     points = [{"sessions": 0, "bytes": resident_bytes(pids), "opening_seconds": 0.0}]
     for level in levels:

@@ -9,14 +9,14 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.load.payloads import Payload
-from benchmarks.load.session import Session
+from benchmarks.load.session import LoadSession
 from benchmarks.load.window import PACE, drained, microseconds, paced_window
 
 
 class _PacedSession:
     """Sends a frame each 1/8 s and notes how long its echo took."""
 
-    def __init__(self, session: Session, payloads: Sequence[Payload], number: int) -> None:
+    def __init__(self, session: LoadSession, payloads: Sequence[Payload], number: int) -> None:
         self.session = session
         self.latencies: list[float] = []
         self.delays: list[float] = []
@@ -59,7 +59,7 @@ class _PacedSession:
 
 
 async def paced(
-    sessions: Sequence[Session],
+    sessions: Sequence[LoadSession],
     payloads: Sequence[Payload],
     *,
     warm_up: float,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from benchmarks.load.http2 import connect
-from benchmarks.load.session import Session, SessionLost
+from benchmarks.load.session import LoadSession, SessionLost
 from benchmarks.load.signed import SignedSession
 from benchmarks.load.websocket import Http2WebSocket, open_websocket
 
@@ -50,7 +50,7 @@ class Refusals:
 
 async def open_sessions(
     target: Target, count: int, refusals: Refusals | None = None
-) -> list[Session]:
+) -> list[LoadSession]:
     """Open `count` sessions.
 
     Args:
@@ -76,7 +76,7 @@ async def open_sessions(
         for _ in range(-(-count // target.per_connection))
     ]
 
-    async def open_one(number: int) -> Session:
+    async def open_one(number: int) -> LoadSession:
         connection = connections[number % len(connections)]
         authority = f"{host}:{port}"
         session: SignedSession | Http2WebSocket
@@ -91,9 +91,9 @@ async def open_sessions(
 
 
 async def _in_groups(
-    count: int, refusals: Refusals, open_one: Callable[[int], Awaitable[Session]]
-) -> list[Session]:
-    async def open_at_last(number: int) -> Session:
+    count: int, refusals: Refusals, open_one: Callable[[int], Awaitable[LoadSession]]
+) -> list[LoadSession]:
+    async def open_at_last(number: int) -> LoadSession:
         while True:
             try:
                 return await open_one(number)
@@ -102,7 +102,7 @@ async def _in_groups(
                 if refusals.seen > refusals.allowed:
                     raise
 
-    sessions: list[Session] = []
+    sessions: list[LoadSession] = []
     for start in range(0, count, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, count))
         sessions += await asyncio.gather(*map(open_at_last, numbers))

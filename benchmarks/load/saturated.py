@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.load.payloads import Payload
-from benchmarks.load.session import Session, SessionLost
+from benchmarks.load.session import LoadSession, SessionLost
 from benchmarks.load.window import Window, drained
 
 
 class _Saturated:
     """Keeps a number of frames under way; an echo makes the next session in turn send one."""
 
-    def __init__(self, sessions: Sequence[Session], payloads: Sequence[Payload]) -> None:
+    def __init__(self, sessions: Sequence[LoadSession], payloads: Sequence[Payload]) -> None:
         self.carried = 0
         self.bytes = 0
         self.running = True
@@ -52,7 +52,7 @@ class _Saturated:
 
 
 async def saturated(
-    sessions: Sequence[Session],
+    sessions: Sequence[LoadSession],
     payloads: Sequence[Payload],
     *,
     under_way: int,

@@ -18,7 +18,7 @@ from smithy_http.aio.crt import AWSCRTHTTPClient
 
 from benchmarks.load.payloads import Payload
 from benchmarks.load.routes import ENDPOINT, Target
-from benchmarks.load.session import Base, Session
+from benchmarks.load.session import Base, LoadSession
 from benchmarks.load.signing import REGION
 
 
@@ -34,11 +34,11 @@ class SdkSession(Base):
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._receive())]
 
     def prepare(self, payload: Payload) -> None:
-        """See `Session.prepare`; the SDK does all its work in `send`."""
+        """See `LoadSession.prepare`; the SDK does all its work in `send`."""
         self._prepared = payload
 
     def send(self) -> None:
-        """See `Session.send`."""
+        """See `LoadSession.send`."""
         self._outbox.put_nowait(self._prepared)
 
     async def _send(self) -> None:
@@ -65,13 +65,13 @@ class SdkSession(Base):
             self.lost(f"receiving failed: {error!r}")
 
 
-async def open_sdk_sessions(target: Target, count: int) -> list[Session]:
+async def open_sdk_sessions(target: Target, count: int) -> list[LoadSession]:
     """Open `count` sessions, `target.per_connection` with each client object.
 
     Raises:
         SessionLost: a session did not open.
     """
-    sessions: list[Session] = []
+    sessions: list[LoadSession] = []
     client: AsyncSageMakerRuntimeHTTP2Client
     for number in range(count):
         if number % target.per_connection == 0:

@@ -15,7 +15,7 @@ class SessionLost(Exception):
     """A session ended before its time; says what was seen."""
 
 
-class Session(Protocol):
+class LoadSession(Protocol):
     """One open session.
 
     `taken` is called with each frame of the container's and the time (`perf_counter`) at which

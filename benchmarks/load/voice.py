@@ -14,14 +14,14 @@ from typing import Any
 
 from benchmarks.container import ARRIVAL, STAMP
 from benchmarks.load.payloads import Payload
-from benchmarks.load.session import Session
+from benchmarks.load.session import LoadSession
 from benchmarks.load.window import PACE, drained, microseconds, paced_window
 
 
 class _VoiceSession:
     """One speaker, one model."""
 
-    def __init__(self, session: Session, payloads: Sequence[Payload], number: int) -> None:
+    def __init__(self, session: LoadSession, payloads: Sequence[Payload], number: int) -> None:
         self.session = session
         self.up: list[float] = []
         self.down: list[float] = []
@@ -71,7 +71,7 @@ class _VoiceSession:
 
 
 async def voice(
-    sessions: Sequence[Session],
+    sessions: Sequence[LoadSession],
     payloads: Sequence[Payload],
     *,
     warm_up: float,

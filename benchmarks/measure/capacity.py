@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.environment import say
 from benchmarks.figures import spread
 from benchmarks.lab import Lab, LoadFailed, container, emulator
-from benchmarks.plan import Plan
+from benchmarks.plan import Extent
 from benchmarks.processes import NotStarted, Running
 
 ADDED_MS = 20.0
@@ -38,7 +38,7 @@ def largest(passes: Callable[[int], bool], *, first: int, most: int, step: float
     return good
 
 
-def capacity(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
+def capacity(lab: Lab, plan: Extent) -> list[dict[str, Any]]:
     """Search on one worker and on two; one row for each, with every step of the search."""
     rows: list[dict[str, Any]] = []
     with container("voice", lab.python) as voice:
@@ -51,7 +51,9 @@ def capacity(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def _search(lab: Lab, plan: Plan, voice: Running, server: Running, workers: int) -> dict[str, Any]:
+def _search(
+    lab: Lab, plan: Extent, voice: Running, server: Running, workers: int
+) -> dict[str, Any]:
     steps: list[dict[str, Any]] = []
 
     def passes(sessions: int) -> bool:
@@ -85,7 +87,7 @@ def _search(lab: Lab, plan: Plan, voice: Running, server: Running, workers: int)
     }
 
 
-def _speak(lab: Lab, plan: Plan, route: str, server: Running, sessions: int) -> dict[str, Any]:
+def _speak(lab: Lab, plan: Extent, route: str, server: Running, sessions: int) -> dict[str, Any]:
     result = lab.load(
         "voice",
         route,

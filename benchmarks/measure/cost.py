@@ -10,7 +10,7 @@ from benchmarks.environment import say
 from benchmarks.figures import rate
 from benchmarks.lab import ROUTES, Lab, LoadFailed, emulator
 from benchmarks.load.payloads import SEED, VOICE_FRAME
-from benchmarks.plan import COST_SESSIONS, COSTS, Plan
+from benchmarks.plan import COST_SESSIONS, COSTS, Extent
 from benchmarks.processes import Running
 
 # The AWS SDK is left out: it costs the emulator what the lean client does, and cannot saturate it.
@@ -18,7 +18,7 @@ PROXIES = ("lean", "nghttpx", "mitmproxy")
 GROWTH_UNDER_WAY = 128
 
 
-def cost(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
+def cost(lab: Lab, plan: Extent) -> list[dict[str, Any]]:
     """Saturate each proxy with each size of frame, taking turns; one row for each.
 
     A round trip carries two frames, one up and one down. `proxy_busy` is the share of one core
@@ -56,7 +56,7 @@ def cost(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def growth(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
+def growth(lab: Lab, plan: Extent) -> list[dict[str, Any]]:
     """A frame's cost with more and more sessions.
 
     Once with one frame under way in each session, so that a session does the same among few as
@@ -86,7 +86,7 @@ def growth(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
 
 def _saturate(
     lab: Lab,
-    plan: Plan,
+    plan: Extent,
     route: str,
     size: int,
     under_way: int,

@@ -8,12 +8,12 @@ from typing import Any
 from benchmarks.environment import say
 from benchmarks.figures import per_session
 from benchmarks.lab import Lab, LoadFailed, emulator
-from benchmarks.plan import Plan
+from benchmarks.plan import Extent
 
 PER_CONNECTION = 100
 
 
-def memory(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
+def memory(lab: Lab, plan: Extent) -> list[dict[str, Any]]:
     """Resident memory of a fresh emulator with more and more idle sessions; one row a level."""
     levels = ",".join(map(str, plan.memory))
     say(f"memory with {levels} idle sessions")
@@ -41,7 +41,7 @@ def memory(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def startup(lab: Lab, plan: Plan) -> dict[str, Any]:
+def startup(lab: Lab, plan: Extent) -> dict[str, Any]:
     """From the start of `bidi serve` to the first TLS handshake; median of several."""
     say(f"start-up, {plan.starts} times")
     seconds: list[float] = []

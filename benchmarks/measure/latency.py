@@ -10,14 +10,14 @@ from benchmarks.environment import say
 from benchmarks.figures import ratio, spread
 from benchmarks.lab import ROUTES, Lab, LoadFailed
 from benchmarks.load.payloads import SEED
-from benchmarks.plan import Plan
+from benchmarks.plan import Extent
 
 # Above this share of a core the generator, not what it measures, may be what is slow.
 BUSY_GENERATOR = 0.8
 LATE_MS = 20.0
 
 
-def latency(lab: Lab, plan: Plan) -> list[dict[str, Any]]:
+def latency(lab: Lab, plan: Extent) -> list[dict[str, Any]]:
     """Measure every route at every number of sessions, taking turns; one row for each."""
     samples: dict[tuple[str, int], list[float]] = defaultdict(list)
     late: dict[tuple[str, int], list[float]] = defaultdict(list)

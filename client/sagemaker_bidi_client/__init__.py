@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from sagemaker_bidi_client.errors import StreamError
     from sagemaker_bidi_client.events import Result, Timing
     from sagemaker_bidi_client.stream import Stream
-    from sagemaker_bidi_client.transcription import Plan, transcribe
+    from sagemaker_bidi_client.transcription import Delivery, transcribe
 
 __all__ = [
     "Audio",
     "AudioError",
-    "Plan",
+    "Delivery",
     "Result",
     "Stream",
     "StreamError",
@@ -33,7 +33,7 @@ _HOMES = {
     "errors": ("StreamError",),
     "events": ("Result", "Timing"),
     "stream": ("Stream",),
-    "transcription": ("Plan", "transcribe"),
+    "transcription": ("Delivery", "transcribe"),
 }
 
 

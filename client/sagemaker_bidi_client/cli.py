@@ -18,7 +18,7 @@ from sagemaker_bidi_client.audio import Audio, AudioError, Raw, load
 from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError, UnusableValue
 from sagemaker_bidi_client.events import Event, Result
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 
 USAGE = 2
 """Exit status for a command line that can't work."""
@@ -88,7 +88,7 @@ def transcribe_file(
         asyncio.run(
             _transcribe(
                 audio,
-                Plan(model=model, speed=speed),
+                Delivery(model=model, speed=speed),
                 endpoint_name=endpoint_name,
                 endpoint_url=endpoint_url,
                 region=region,
@@ -110,7 +110,7 @@ def transcribe_file(
 
 async def _transcribe(
     audio: Audio,
-    plan: Plan,
+    delivery: Delivery,
     *,
     endpoint_name: str,
     endpoint_url: str | None,
@@ -141,7 +141,7 @@ async def _transcribe(
                 ca=ca,
             ) as stream:
                 result = await transcribe(
-                    audio, stream, plan, on_event=_show(words, progress, bar, audio.seconds)
+                    audio, stream, delivery, on_event=_show(words, progress, bar, audio.seconds)
                 )
         finally:
             words.end()

@@ -33,7 +33,7 @@ _ERROR_BODY_LIMIT = 65_536
 
 
 @dataclass(frozen=True)
-class Refusal:
+class HttpRefusal:
     """A response that is no stream: HTTP status, headers in lower case, and the body."""
 
     status: int
@@ -81,7 +81,7 @@ class Transport(Trusting):
         super().__init__(None if ca is None else ca.read_bytes())
         self.ca = ca
         self.connected = False
-        self.refusal: Refusal | None = None
+        self.refusal: HttpRefusal | None = None
         self.request_id: str | None = None
         self._crt_stream: AIOHttpClientStreamUnified | None = None
 
@@ -122,7 +122,7 @@ class Transport(Trusting):
         chunks = response.chunks()
         while len(body) < length and (chunk := await anext(chunks, b"")):
             body += chunk
-        self.refusal = Refusal(response.status, headers, body)
+        self.refusal = HttpRefusal(response.status, headers, body)
         return _Buffered(response, body)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from aws_sdk_sagemaker_runtime_http2.models import (
 
 from sagemaker_bidi_client.errors import ConnectionFailed, StreamBroken, StreamEnded, StreamError
 from sagemaker_bidi_client.history import History
-from sagemaker_bidi_client.sdk import Refusal, Transport
+from sagemaker_bidi_client.sdk import HttpRefusal, Transport
 from sagemaker_bidi_client.tls import diagnose
 from sagemaker_bidi_client.translate import opening_error, streaming_error
 
@@ -104,7 +104,7 @@ class Stream:
         return self._failure
 
     @property
-    def refusal(self) -> Refusal | None:
+    def refusal(self) -> HttpRefusal | None:
         """The service's answer where it refused to open the stream."""
         return None if self._transport is None else self._transport.refusal
 

@@ -40,7 +40,7 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Delivery:
     """How a recording is sent.
 
     `model` is the name that the container serves; "" stands for whatever it serves. `speed` is in
@@ -65,7 +65,7 @@ class Plan:
 async def transcribe(
     audio: Audio,
     stream: Channel,
-    plan: Plan | None = None,
+    delivery: Delivery | None = None,
     *,
     on_event: Callable[[Event], None] | None = None,
     clock: Clock = time.perf_counter,
@@ -79,7 +79,7 @@ async def transcribe(
     Raises what `stream` raises; ModelError where the model reports one; TranscriptMissing where
     the stream ends, or falls silent, before the final transcript.
     """
-    return await _Session(audio, stream, plan or Plan(), on_event, clock, sleep).run()
+    return await _Session(audio, stream, delivery or Delivery(), on_event, clock, sleep).run()
 
 
 class _Session:
@@ -89,14 +89,14 @@ class _Session:
         self,
         audio: Audio,
         stream: Channel,
-        plan: Plan,
+        delivery: Delivery,
         on_event: Callable[[Event], None] | None,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
-        self._chunks = list(audio.chunks(plan.chunk_bytes))
+        self._chunks = list(audio.chunks(delivery.chunk_bytes))
         self._stream = stream
-        self._plan = plan
+        self._delivery = delivery
         self._on_event = on_event
         self._clock = clock
         self._sleep = sleep
@@ -131,13 +131,13 @@ class _Session:
 
     async def _open(self) -> None:
         try:
-            async with asyncio.timeout(self._plan.open_timeout):
+            async with asyncio.timeout(self._delivery.open_timeout):
                 self._opening = await self._stream.opened()
         except TimeoutError:
             if (refused := await self._stream.why_not_open()) is not None:
                 raise refused from None
             raise ConnectionFailed(
-                f"no response headers within {self._plan.open_timeout:g} s",
+                f"no response headers within {self._delivery.open_timeout:g} s",
                 advice="is the port 8443? SageMaker's 443 accepts connections and never answers. "
                 "Otherwise the service or the container is stuck: read their logs",
                 seen=str(self._stream.history),
@@ -147,13 +147,13 @@ class _Session:
         self._tell(events.StreamOpen(at, self._opening.variant, self._opening.request_id))
 
     async def _send(self) -> None:
-        if self._plan.wait_for_headers:
+        if self._delivery.wait_for_headers:
             await self._greeting()
-        await self._put(realtime.session_update(self._plan.model))
+        await self._put(realtime.session_update(self._delivery.model))
         await self._put(realtime.commit())
-        step = chunk_seconds(self._plan.chunk_bytes)
+        step = chunk_seconds(self._delivery.chunk_bytes)
         async for index, chunk in paced(
-            self._chunks, step, speed=self._plan.speed, clock=self._clock, sleep=self._sleep
+            self._chunks, step, speed=self._delivery.speed, clock=self._clock, sleep=self._sleep
         ):
             await self._put(realtime.append(chunk))
             at = self._now()
@@ -170,23 +170,24 @@ class _Session:
     async def _greeting(self) -> None:
         await self._stream.opened()
         try:
-            async with asyncio.timeout(self._plan.open_timeout):
+            async with asyncio.timeout(self._delivery.open_timeout):
                 await self._greeted.wait()
         except TimeoutError:
             raise TranscriptMissing(
                 f"the stream is open, and the model sent no session.created within "
-                f"{self._plan.open_timeout:g} s",
+                f"{self._delivery.open_timeout:g} s",
                 advice="is there a vLLM realtime server behind this endpoint?",
                 seen=str(self._stream.history),
             ) from None
 
     async def _put(self, message: str) -> None:
         try:
-            async with asyncio.timeout(self._plan.send_timeout):
+            async with asyncio.timeout(self._delivery.send_timeout):
                 await self._stream.send_text(message)
         except TimeoutError:
             raise StreamError(
-                f"nothing was taken for {self._plan.send_timeout:g} s: the stream's window is full",
+                f"nothing was taken for {self._delivery.send_timeout:g} s: "
+                "the stream's window is full",
                 advice="the container has stopped reading: see its log",
                 seen=str(self._stream.history),
             ) from None
@@ -221,7 +222,7 @@ class _Session:
 
     async def _wait_for_final(self, hearing: asyncio.Task[None]) -> None:
         """Wait for the last words, as long as they keep coming."""
-        limit = self._plan.final_timeout
+        limit = self._delivery.final_timeout
         hearing.add_done_callback(lambda _: self._news.set())
         while not hearing.done():
             self._news.clear()

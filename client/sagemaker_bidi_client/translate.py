@@ -24,11 +24,11 @@ from sagemaker_bidi_client.errors import (
 )
 from sagemaker_bidi_client.history import History
 from sagemaker_bidi_client.releases import CONFIG_ERRORS
-from sagemaker_bidi_client.sdk import Refusal
+from sagemaker_bidi_client.sdk import HttpRefusal
 
 
 def opening_error(
-    error: BaseException, *, url: str, refusal: Refusal | None, history: History
+    error: BaseException, *, url: str, refusal: HttpRefusal | None, history: History
 ) -> StreamError:
     """Put into words why a stream didn't open.
 
@@ -124,7 +124,7 @@ def streaming_error(
     )
 
 
-def _refused(refusal: Refusal, history: History) -> RequestRefused:
+def _refused(refusal: HttpRefusal, history: History) -> RequestRefused:
     kind = refusal.headers.get("x-amzn-errortype", "").split(":")[0].rpartition("#")[2] or None
     body = _json_object(refusal.body)
     if kind is None and isinstance(named := body.get("__type") or body.get("code"), str):

@@ -11,10 +11,10 @@ from typing import Protocol
 from sagemaker_bidi_contract.checks import Check
 from sagemaker_bidi_contract.exchange import ExchangeLog
 from sagemaker_bidi_contract.verdicts import (
-    Disappointed,
     Finding,
     Outcome,
     Report,
+    Unmet,
     Verdict,
     failed,
     skipped,
@@ -39,7 +39,7 @@ class Stage(Protocol):
         is FAILED with it, and those after it are SKIPPED with that reason.
 
         Raises:
-            Disappointed: finding out has shown that the target breaks a rule.
+            Unmet: finding out has shown that the target breaks a rule.
         """
 
     async def unreachable(self) -> str | None:
@@ -118,7 +118,7 @@ class Runner:
             try:
                 if reason := await self._stage.missing(capability):
                     return skipped(reason)
-            except Disappointed as wrong:
+            except Unmet as wrong:
                 return _disappointing(wrong)
         # What finds out about a capability is no part of the check's own exchange.
         self._stage.log.begin()
@@ -135,7 +135,7 @@ class Runner:
                 f"{self._stage.awaited or 'the target'}",
                 expected="an answer, or an end",
             )
-        except Disappointed as wrong:
+        except Unmet as wrong:
             return _disappointing(wrong)
         except (OSError, EOFError) as error:
             return failed(
@@ -157,7 +157,7 @@ class Runner:
         )
 
 
-def _disappointing(wrong: Disappointed) -> Outcome:
+def _disappointing(wrong: Unmet) -> Outcome:
     return failed(wrong.summary, expected=wrong.expected, advice=wrong.advice)
 
 

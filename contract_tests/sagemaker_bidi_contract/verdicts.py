@@ -65,7 +65,7 @@ def skipped(reason: str) -> Outcome:
     return Outcome(Verdict.SKIPPED, reason)
 
 
-class Disappointed(Exception):
+class Unmet(Exception):
     """The target did something else than a check waits for.
 
     Args:

@@ -16,7 +16,7 @@ from sagemaker_bidi.contract.settings import ContractSettings
 from sagemaker_bidi.contract.sigv4.credentials import Credentials
 from sagemaker_bidi.endpoints.addresses import Address, Name, without_user
 from sagemaker_bidi.endpoints.endpoints import DEFAULT_VARIANT, Endpoint, Variant
-from sagemaker_bidi.recordings.format import Header, Provenance
+from sagemaker_bidi.recordings.format import Header, Origin
 from sagemaker_bidi.transport.http2.settings import Http2Settings
 
 DEFAULT_PORT = 8443
@@ -104,7 +104,7 @@ class RecordConfig(_Table):
     directory: Path
     redact: bool = False
     keep_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    provenance: Provenance = "unknown"
+    provenance: Origin = "unknown"
     container: str = ""
     vllm: str = ""
     hardware: str = ""

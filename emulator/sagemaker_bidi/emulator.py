@@ -94,13 +94,13 @@ class Emulator:
         self._clock = clock
         self._identity = load_identity(state)
         settings = self.config.contract_settings()
-        hosted = Endpoints(self.config.endpoint_list())
-        self._monitor = Monitor(hosted, settings, clock, self.config.health, self.config.ping)
+        served = Endpoints(self.config.endpoint_list())
+        self._monitor = Monitor(served, settings, clock, self.config.health, self.config.ping)
         self._faults = Faults(plans, self.config.endpoints)
         self._kept = Kept(keep_bytes)
         self._invocations = Invocations(
             settings=settings,
-            endpoints=hosted,
+            endpoints=served,
             monitor=self._monitor,
             keys=self.config.keys(),
             region=self.config.region,
@@ -113,7 +113,7 @@ class Emulator:
         self._http2 = self.config.http2_settings()
         self._listener = listener
         self._stop_asked = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._now = asyncio.Event()
         self._stopping = asyncio.Event()
         self._connections: set[asyncio.StreamWriter] = set()
         self._tide = Tide()
@@ -281,7 +281,7 @@ class Emulator:
             raise RuntimeError(f"the emulator runs already, at {self.url}")
         prepare(self.config.endpoint_list())
         # New ones each time: the loop may be another one.
-        self._stop_asked, self._hurry = asyncio.Event(), asyncio.Event()
+        self._stop_asked, self._now = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
         tls = self._identity.server_context(
             [*self.config.names, *sagemaker_hosts(self.region)],
@@ -306,7 +306,7 @@ class Emulator:
         """Stop listening, send GOAWAY, let open sessions finish, end what is left.
 
         Args:
-            grace: seconds that open sessions have, of real time; `hurry` cuts it short.
+            grace: seconds that open sessions have, of real time; `stop_now` cuts it short.
         """
         serving = self._serving
         if serving is None:
@@ -316,7 +316,7 @@ class Emulator:
         if grace:
             await self._within(serving, grace)
         self._invocations.shut_down()
-        self._hurry.clear()
+        self._now.clear()
         await self._within(serving, 1.0)
         self._invocations.abort()
         self._server.abort()
@@ -329,14 +329,14 @@ class Emulator:
             await self._monitor.stop()
             self._loop = None
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Wait no longer for open sessions: end them now."""
-        self._hurry.set()
+        self._now.set()
 
     async def _within(self, serving: asyncio.Task[None], seconds: float) -> None:
-        hurry = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait({serving, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        now = asyncio.create_task(self._now.wait())
+        await asyncio.wait({serving, now}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        now.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)

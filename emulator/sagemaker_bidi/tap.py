@@ -72,7 +72,7 @@ class Later:
         ]
 
 
-def taken_apart(item: Item | Later) -> tuple[Later | None, Item]:
+def unwrapped(item: Item | Later) -> tuple[Later | None, Item]:
     """What makes an item late, if anything does, and the item itself."""
     return (item, item.item) if isinstance(item, Later) else (None, item)
 

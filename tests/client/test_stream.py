@@ -12,7 +12,7 @@ from smithy_core.exceptions import SmithyError
 
 from sagemaker_bidi_client.errors import ConnectionFailed, RequestRefused, StreamBroken, StreamEnded
 from sagemaker_bidi_client.history import History
-from sagemaker_bidi_client.sdk import Refusal
+from sagemaker_bidi_client.sdk import HttpRefusal
 from sagemaker_bidi_client.stream import Opening, Part, Stream
 from tests.client.fakes import FakeDuplex, part
 
@@ -26,7 +26,7 @@ class FakeTransport:
     connected = True
 
     def __init__(self) -> None:
-        self.refusal: Refusal | None = None
+        self.refusal: HttpRefusal | None = None
         self.error: BaseException | None = None
 
     def broken(self) -> BaseException | None:
@@ -197,7 +197,7 @@ async def test_an_unknown_event_is_noted_and_passed_over(
 
 REFUSALS = [
     (
-        Refusal(
+        HttpRefusal(
             424,
             {"x-amzn-errortype": "ModelError:http://x", "x-amzn-requestid": "r-7"},
             b'{"Message":"no WebSocket","ErrorCode":"INTERNAL_FAILURE_FROM_MODEL"}',
@@ -206,41 +206,41 @@ REFUSALS = [
         "GET /ping",
     ),
     (
-        Refusal(
+        HttpRefusal(
             400, {"x-amzn-errortype": "ValidationError"}, b'{"message":"Endpoint x not found"}'
         ),
         "HTTP 400 ValidationError: Endpoint x not found",
         "--endpoint-name",
     ),
     (
-        Refusal(400, {}, b'{"__type":"com.amazon#ThrottlingException","message":"slow"}'),
+        HttpRefusal(400, {}, b'{"__type":"com.amazon#ThrottlingException","message":"slow"}'),
         "HTTP 400 ThrottlingException: slow",
         "growing pauses",
     ),
     (
-        Refusal(403, {"x-amzn-errortype": "UnrecognizedClientException"}, b"{}"),
+        HttpRefusal(403, {"x-amzn-errortype": "UnrecognizedClientException"}, b"{}"),
         "HTTP 403 UnrecognizedClientException: no message",
         "use an access key that is known there",
     ),
     (
-        Refusal(403, {"x-amzn-errortype": "InvalidSignatureException"}, b"[]"),
+        HttpRefusal(403, {"x-amzn-errortype": "InvalidSignatureException"}, b"[]"),
         "InvalidSignatureException",
         "clock",
     ),
     (
-        Refusal(403, {"x-amzn-errortype": "ExpiredTokenException"}, b""),
+        HttpRefusal(403, {"x-amzn-errortype": "ExpiredTokenException"}, b""),
         "ExpiredTokenException",
         "new temporary credentials",
     ),
     (
-        Refusal(403, {"x-amzn-errortype": "AccessDeniedException"}, b"{}"),
+        HttpRefusal(403, {"x-amzn-errortype": "AccessDeniedException"}, b"{}"),
         "AccessDeniedException",
         "sagemaker:InvokeEndpointWithBidirectionalStream",
     ),
-    (Refusal(403, {}, b"<html>"), "HTTP 403 with no error type", "check the credentials"),
-    (Refusal(404, {}, b"<html>"), "HTTP 404 with no error type", "8443"),
+    (HttpRefusal(403, {}, b"<html>"), "HTTP 403 with no error type", "check the credentials"),
+    (HttpRefusal(404, {}, b"<html>"), "HTTP 404 with no error type", "8443"),
     (
-        Refusal(503, {"x-amzn-errortype": "ServiceUnavailableError"}, b'{"Message":"later"}'),
+        HttpRefusal(503, {"x-amzn-errortype": "ServiceUnavailableError"}, b'{"Message":"later"}'),
         "HTTP 503 ServiceUnavailableError: later",
         "try again",
     ),
@@ -252,7 +252,7 @@ async def test_a_refusal_tells_the_services_words_and_what_to_do(
     stream: Stream,
     duplex: FakeDuplex,
     transport: FakeTransport,
-    refusal: Refusal,
+    refusal: HttpRefusal,
     says: str,
     advice: str,
 ) -> None:
@@ -277,7 +277,7 @@ async def test_credentials_in_an_error_are_named_and_never_shown(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASECRET")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "verysecret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "tokensecret")
-    transport.refusal = Refusal(403, {"x-amzn-errortype": "ExpiredTokenException"}, b"{}")
+    transport.refusal = HttpRefusal(403, {"x-amzn-errortype": "ExpiredTokenException"}, b"{}")
     duplex.refuse(SmithyError("x"))
     with pytest.raises(RequestRefused, match="AWS_SESSION_TOKEN is set") as told:
         await stream.opened()
@@ -308,7 +308,7 @@ async def test_the_advice_for_an_unknown_key_is_about_what_is_set(
         **environment,
     }.items():
         monkeypatch.setenv(name, value)
-    transport.refusal = Refusal(403, {"x-amzn-errortype": "UnrecognizedClientException"}, b"{}")
+    transport.refusal = HttpRefusal(403, {"x-amzn-errortype": "UnrecognizedClientException"}, b"{}")
     duplex.refuse(SmithyError("x"))
 
     with pytest.raises(RequestRefused) as told:

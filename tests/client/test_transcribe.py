@@ -17,11 +17,11 @@ from sagemaker_bidi_client.errors import (
 )
 from sagemaker_bidi_client.events import Event
 from sagemaker_bidi_client.realtime import Usage
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from tests.client.fakes import FakeModel
 
 AUDIO = Audio(bytes(range(256)) * 64, 0.512, 16_000, 1, "WAV PCM_16")
-FAST = Plan(speed=0, open_timeout=5, final_timeout=5)
+FAST = Delivery(speed=0, open_timeout=5, final_timeout=5)
 # As many as Voxtral makes of half a second.
 USAGE = {"prompt_tokens": 1, "completion_tokens": 16, "total_tokens": 17}
 
@@ -89,7 +89,7 @@ class Time:
 async def test_the_timing_is_in_seconds_from_the_start_of_the_call() -> None:
     time = Time()
     model = on_final(delta(""), delta(" a"), done(" a"))
-    result = await transcribe(AUDIO, model, Plan(), clock=time.clock, sleep=time.sleep)
+    result = await transcribe(AUDIO, model, Delivery(), clock=time.clock, sleep=time.sleep)
     timing = result.timing
     assert timing.stream_open == 0
     assert timing.first_chunk_sent == 0
@@ -115,7 +115,7 @@ async def test_nothing_is_sent_before_stream_and_model_are_there() -> None:
 async def test_sending_first_waits_for_neither_headers_nor_greeting() -> None:
     model = FakeModel(lambda m: [], greet=False)
     model.opens.clear()
-    plan = Plan(speed=0, wait_for_headers=False)
+    plan = Delivery(speed=0, wait_for_headers=False)
     running = asyncio.create_task(transcribe(AUDIO, model, plan))
     await model.finished.wait()
     model.opens.set()
@@ -127,7 +127,7 @@ async def test_headers_that_never_come_are_an_error() -> None:
     model = on_final()
     model.opens.clear()
     with pytest.raises(ConnectionFailed, match=r"no response headers within 0\.01 s"):
-        await transcribe(AUDIO, model, Plan(open_timeout=0.01))
+        await transcribe(AUDIO, model, Delivery(open_timeout=0.01))
 
 
 async def test_a_refusal_that_shows_only_once_the_input_is_closed_is_told_as_it_was() -> None:
@@ -135,13 +135,13 @@ async def test_a_refusal_that_shows_only_once_the_input_is_closed_is_told_as_it_
     model.opens.clear()
     model.late_refusal = StreamBroken("HTTP 400")
     with pytest.raises(StreamBroken, match="HTTP 400"):
-        await transcribe(AUDIO, model, Plan(open_timeout=0.01))
+        await transcribe(AUDIO, model, Delivery(open_timeout=0.01))
 
 
 async def test_a_model_that_never_greets_is_an_error() -> None:
     model = FakeModel(lambda m: [], greet=False)
     with pytest.raises(TranscriptMissing, match=r"no session.created within 0\.01 s"):
-        await transcribe(AUDIO, model, Plan(open_timeout=0.01))
+        await transcribe(AUDIO, model, Delivery(open_timeout=0.01))
 
 
 async def test_a_refused_stream_is_told_as_it_was() -> None:
@@ -154,14 +154,14 @@ async def test_a_refused_stream_is_told_as_it_was() -> None:
 async def test_a_final_transcript_that_never_comes_is_an_error_with_what_was_seen() -> None:
     model = on_final(delta(" a"), delta(""))
     with pytest.raises(TranscriptMissing) as told:
-        await transcribe(AUDIO, model, Plan(speed=0, final_timeout=0.01))
+        await transcribe(AUDIO, model, Delivery(speed=0, final_timeout=0.01))
     assert "for 0.01 s after the last audio" in str(told.value)
     assert "2 deltas, 1 of them empty, after 4 of 4 chunks" in str(told.value)
 
 
 async def test_minutes_of_empty_deltas_do_not_count_as_words() -> None:
     model = on_final()
-    running = asyncio.create_task(transcribe(AUDIO, model, Plan(speed=0, final_timeout=0.05)))
+    running = asyncio.create_task(transcribe(AUDIO, model, Delivery(speed=0, final_timeout=0.05)))
 
     async def babble() -> None:
         while not running.done():
@@ -177,7 +177,7 @@ async def test_minutes_of_empty_deltas_do_not_count_as_words() -> None:
 
 async def test_words_that_keep_coming_extend_the_wait() -> None:
     model = on_final()
-    running = asyncio.create_task(transcribe(AUDIO, model, Plan(speed=0, final_timeout=0.2)))
+    running = asyncio.create_task(transcribe(AUDIO, model, Delivery(speed=0, final_timeout=0.2)))
     await model.finished.wait()
     for _ in range(6):
         await asyncio.sleep(0.05)
@@ -200,7 +200,7 @@ async def test_an_error_of_the_model_is_told_by_code_and_message() -> None:
         )
     )
     with pytest.raises(ModelError, match="model_not_found: no model x") as told:
-        await transcribe(AUDIO, model, Plan(model="x"))
+        await transcribe(AUDIO, model, Delivery(model="x"))
     assert told.value.code == "model_not_found"
     assert "--model" in told.value.advice
 
@@ -225,7 +225,7 @@ async def test_what_the_model_said_wins_over_a_send_that_failed_after_it() -> No
 async def test_a_transcript_that_ends_before_the_audio_is_an_error() -> None:
     model = FakeModel(lambda m: [done("half")] if m["type"] == "input_audio_buffer.append" else [])
     with pytest.raises(TranscriptMissing, match=r"ended the transcript after 1 of 4 chunks"):
-        await transcribe(AUDIO, model, Plan(speed=1))
+        await transcribe(AUDIO, model, Delivery(speed=1))
 
 
 @pytest.mark.parametrize("usage", [None, {**USAGE, "completion_tokens": 3}])
@@ -253,7 +253,7 @@ async def test_a_service_that_takes_nothing_is_an_error() -> None:
     model = on_final()
     model.takes.clear()
     with pytest.raises(StreamError, match=r"nothing was taken for 0\.01 s"):
-        await transcribe(AUDIO, model, Plan(send_timeout=0.01))
+        await transcribe(AUDIO, model, Delivery(send_timeout=0.01))
 
 
 async def test_cancelling_leaves_no_task_behind() -> None:

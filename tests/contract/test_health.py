@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_bidi.contract.health import Answer, Health, Status
+from sagemaker_bidi.contract.health import Health, PingAnswer, Status
 
 pytestmark = pytest.mark.clause("K4")
 
 START = 100.0
-OK = Answer(200, "answered 200")
-BUSY = Answer(503, "answered 503")
-ABSENT = Answer(404, "answered 404")
-SILENT = Answer(None, "did not answer within 2 s")
+OK = PingAnswer(200, "answered 200")
+BUSY = PingAnswer(503, "answered 503")
+ABSENT = PingAnswer(404, "answered 404")
+SILENT = PingAnswer(None, "did not answer within 2 s")
 
 LEGAL = {
     (Status.CREATING, Status.IN_SERVICE),
@@ -134,7 +134,7 @@ def test_strict_wants_200_and_lenient_any_answer_below_500(
     health = Health(START, strictness=strictness)
     statuses = (200, 204, 301, 404, 405, 499, 500, 503, 599)
 
-    assert {status for status in statuses if health.passes(Answer(status, ""))} == passing
+    assert {status for status in statuses if health.passes(PingAnswer(status, ""))} == passing
 
 
 @pytest.mark.parametrize("strictness", ["strict", "lenient"])
@@ -154,7 +154,7 @@ STEPS = st.lists(
     st.sampled_from(["strict", "lenient"]),
 )
 def test_whatever_is_answered_the_status_changes_only_as_the_contract_allows(
-    steps: list[tuple[float, Answer]],
+    steps: list[tuple[float, PingAnswer]],
     startup: float,
     failures: int,
     strictness: Literal["strict", "lenient"],
@@ -196,7 +196,7 @@ def test_whatever_is_answered_the_status_changes_only_as_the_contract_allows(
     ],
 )
 def test_an_invocation_is_refused_by_what_its_container_is(
-    answers: list[Answer], clause: str, said: str
+    answers: list[PingAnswer], clause: str, said: str
 ) -> None:
     health = Health(START, startup=1.0, failures=1)
     for answer in answers:
@@ -212,6 +212,10 @@ def test_a_container_in_service_takes_invocations() -> None:
     assert in_service(1).refusal("e", "123456789012", "primary", "http://h/ping") is None
 
 
-@pytest.mark.parametrize(("answer", "too_kind"), [(OK, False), (ABSENT, True), (BUSY, False)])
-def test_lenient_knows_what_sagemaker_would_not_take(answer: Answer, too_kind: bool) -> None:
-    assert Health(START, strictness="lenient").too_kind(answer) is too_kind
+@pytest.mark.parametrize(
+    ("answer", "passes_only_here"), [(OK, False), (ABSENT, True), (BUSY, False)]
+)
+def test_lenient_knows_what_sagemaker_would_not_take(
+    answer: PingAnswer, passes_only_here: bool
+) -> None:
+    assert Health(START, strictness="lenient").passes_only_here(answer) is passes_only_here

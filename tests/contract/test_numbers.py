@@ -30,7 +30,7 @@ from sagemaker_bidi.contract.errors import (
     unsupported_media_type,
 )
 from sagemaker_bidi.contract.eventstream.messages import HeaderValue, Message
-from sagemaker_bidi.contract.health import Answer, Health
+from sagemaker_bidi.contract.health import Health, PingAnswer
 from sagemaker_bidi.contract.keepalive import Keepalive
 from sagemaker_bidi.contract.ledger import Number, ledger
 from sagemaker_bidi.contract.settings import ContractSettings, choices
@@ -86,7 +86,7 @@ def members(name: str, allowed: list[str]) -> list[str]:
 
 def ping_statuses() -> list[int]:
     health = Health(0.0)
-    return [status for status in range(100, 600) if health.passes(Answer(status, ""))]
+    return [status for status in range(100, 600) if health.passes(PingAnswer(status, ""))]
 
 
 def pinned(clause_id: str, name: str) -> Number:

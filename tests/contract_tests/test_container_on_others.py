@@ -21,7 +21,7 @@ from sagemaker_bidi_fixtures.containers.connection import FrameSocket
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from sagemaker_bidi_fixtures.containers.misbehaving import (
     AcceptAfter,
-    Answer,
+    AnswerWith,
     CloseAfter,
     DieAfter,
     Fault,
@@ -160,7 +160,7 @@ async def test_a_container_that_is_silent_about_its_health_is_left_to_the_checks
         (CloseAfter(1, 1007), "container.invalid-utf8", Verdict.OK, "Close 1007"),
         (CloseAfter(3, 1002), "container.fragmented-text", Verdict.FAILED, "Close 1002"),
         (
-            Answer((ScriptedFrame(Opcode.CONT, b"of what?"),), after=1),
+            AnswerWith((ScriptedFrame(Opcode.CONT, b"of what?"),), after=1),
             "container.text-frame",
             Verdict.FAILED,
             "a frame that breaks RFC 6455: unexpected continuation frame",
@@ -169,7 +169,7 @@ async def test_a_container_that_is_silent_about_its_health_is_left_to_the_checks
         (DieAfter(1), "container.message-1-mib", Verdict.FAILED, "1006"),
         (SendPings((b"a", b"b")), "container.own-pings", Verdict.INFORMATIONAL, "2 answered"),
         (
-            Answer((ScriptedFrame(Opcode.TEXT, b"not the same"),), after=1),
+            AnswerWith((ScriptedFrame(Opcode.TEXT, b"not the same"),), after=1),
             "container.echo",
             Verdict.SKIPPED,
             "sends back what it gets",
@@ -259,7 +259,9 @@ async def test_metering_is_held_to_what_counts(
     frames: tuple[ScriptedFrame, ...], verdict: Verdict, says: str
 ) -> None:
     paths = (DATA_PATH, METADATA_PATH)
-    async with MisbehavingContainer(Answer(frames), headers=ANNOUNCED, paths=paths) as container:
+    async with MisbehavingContainer(
+        AnswerWith(frames), headers=ANNOUNCED, paths=paths
+    ) as container:
         finding = await check_one(container.url, "container.metering")
     assert (finding.verdict, says in finding.summary) == (verdict, True), finding.summary
 
@@ -382,7 +384,7 @@ async def test_tcp_that_ends_after_invalid_utf8_or_on_another_path_breaks_no_rul
 
 
 async def test_a_broken_frame_in_answer_to_invalid_utf8_still_fails() -> None:
-    nonsense = Answer((ScriptedFrame(Opcode.CONT, b"of what?"),), after=1)
+    nonsense = AnswerWith((ScriptedFrame(Opcode.CONT, b"of what?"),), after=1)
     async with MisbehavingContainer(nonsense) as container:
         finding = await check_one(container.url, "container.invalid-utf8")
     assert finding.verdict is Verdict.FAILED

@@ -9,7 +9,7 @@ from sagemaker_bidi.contract.ledger import LedgerError
 from sagemaker_bidi_contract.checks import CONTAINER, Check, Registry, SelectionError
 from sagemaker_bidi_contract.exchange import LINES, ExchangeLog
 from sagemaker_bidi_contract.runner import Runner
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, Verdict, failed, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, Verdict, failed, ok
 
 
 class FakeStage:
@@ -57,7 +57,7 @@ async def test_a_check_with_a_limit_of_its_own_has_that() -> None:
 
 async def test_a_disappointment_is_a_failure_with_its_expectation() -> None:
     async def run(stage: FakeStage) -> Outcome:
-        raise Disappointed("a fish came", "a bird")
+        raise Unmet("a fish came", "a bird")
 
     finding = await Runner(FakeStage(), 1).run_one(make(run))
     assert (finding.verdict, finding.summary, finding.expected) == (

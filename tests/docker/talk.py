@@ -16,7 +16,7 @@ from sagemaker_bidi.environment import Environment
 from sagemaker_bidi_client import Stream, load, open_stream, realtime, transcribe
 from sagemaker_bidi_client.audio import Audio
 from sagemaker_bidi_client.errors import StreamError
-from sagemaker_bidi_client.transcription import Plan
+from sagemaker_bidi_client.transcription import Delivery
 from sagemaker_bidi_fixtures.speech import recording
 
 ENDPOINT = "voxtral"
@@ -64,7 +64,9 @@ class Service:
         """The words of a recording, the fox unless given, as the container hears them."""
         await self.status_becomes("InService")
         async with asyncio.timeout(LIMIT_SECONDS), self.stream() as stream:
-            return (await transcribe(sound or load(FOX.path), stream, Plan(speed=0))).text.strip()
+            return (
+                await transcribe(sound or load(FOX.path), stream, Delivery(speed=0))
+            ).text.strip()
 
     async def status_becomes(self, status: str) -> None:
         """Wait until the container's health is this."""

@@ -15,7 +15,7 @@ import pytest
 from sagemaker_bidi.containers.hosted import STOP_SECONDS
 from sagemaker_bidi.containers.image import LABEL
 from sagemaker_bidi_client import load, transcribe
-from sagemaker_bidi_client.transcription import Plan
+from sagemaker_bidi_client.transcription import Delivery
 from tests.docker.command import Command
 from tests.docker.talk import FOX, LIMIT_SECONDS, docker, sdk_stream
 
@@ -26,7 +26,7 @@ async def words_from(command: Command, state: Path) -> str:
     """What the SDK hears of the fox, through the emulator that the command runs."""
     url = command.line("# listening on ").rpartition(" ")[2]
     async with asyncio.timeout(LIMIT_SECONDS), sdk_stream(url, state / "ca.pem") as stream:
-        return (await transcribe(load(FOX.path), stream, Plan(speed=0))).text.strip()
+        return (await transcribe(load(FOX.path), stream, Delivery(speed=0))).text.strip()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import h11
 import pytest
 
 from sagemaker_bidi.clock import RealClock
-from sagemaker_bidi.contract.health import Answer
+from sagemaker_bidi.contract.health import PingAnswer
 from sagemaker_bidi.endpoints.ping import ping
 from tests.driven import DrivenClock, RawContainer
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.clause("K4")
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
-async def answer_to(answer: bytes, *, closes: bool = True) -> Answer:
+async def answer_to(answer: bytes, *, closes: bool = True) -> PingAnswer:
     async with RawContainer(answer, closes=closes) as container:
         result = await ping(container.url, clock=RealClock(), seconds=10)
         await container.left.wait()
@@ -44,7 +44,7 @@ async def test_a_get_of_ping_is_sent_with_the_containers_address_as_host() -> No
 async def test_the_status_is_the_answer(status: int) -> None:
     answer = b"HTTP/1.1 %d Whatever\r\ncontent-length: 0\r\n\r\n" % status
 
-    assert await answer_to(answer) == Answer(status, f"answered {status}")
+    assert await answer_to(answer) == PingAnswer(status, f"answered {status}")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_a_container_that_does_not_answer_is_left_after_the_time_given(
         assert not asking.done()
 
         await clock.advance(0.01)
-        assert await asking == Answer(None, "did not answer within 2 s")
+        assert await asking == PingAnswer(None, "did not answer within 2 s")
         await container.left.wait()
 
 
@@ -85,7 +85,7 @@ async def test_a_head_that_never_ends_is_left_after_the_time_given(clock: Driven
         await clock.wait_for_sleeper(0.5)
         await clock.advance(0.5)
 
-        assert await asking == Answer(None, "did not answer within 0.5 s")
+        assert await asking == PingAnswer(None, "did not answer within 0.5 s")
 
 
 async def test_a_check_that_is_called_off_leaves_the_container(clock: DrivenClock) -> None:
@@ -121,7 +121,7 @@ async def test_a_container_that_resets_the_connection_is_no_answer() -> None:
         port = server.sockets[0].getsockname()[1]
         answer = await ping(f"ws://127.0.0.1:{port}", clock=RealClock(), seconds=10)
 
-    assert answer == Answer(None, "could not be reached (Connection reset by peer)")
+    assert answer == PingAnswer(None, "could not be reached (Connection reset by peer)")
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])
@@ -136,7 +136,7 @@ async def test_a_host_that_cannot_be_a_name_is_no_answer_and_said_so(host: str) 
     "answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-le", b"HTTP/1.1 100 Continue\r\n\r\n"]
 )
 async def test_a_connection_closed_before_the_answer_is_whole_is_no_answer(answer: bytes) -> None:
-    assert await answer_to(answer) == Answer(
+    assert await answer_to(answer) == PingAnswer(
         None, "did not answer in HTTP (it closed the connection)"
     )
 

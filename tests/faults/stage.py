@@ -13,7 +13,7 @@ from sagemaker_bidi.contract.frames import UTF8, Frame, Opcode, Part
 from sagemaker_bidi.faults.engine import Faults
 from sagemaker_bidi.faults.kinds import AnyFault
 from sagemaker_bidi.faults.plan import Plan, Rule, When
-from sagemaker_bidi.tap import Direction, Item, Later, Passage, Raw, Side, taken_apart
+from sagemaker_bidi.tap import Direction, Item, Later, Passage, Raw, Side, unwrapped
 
 SIDES: dict[str, tuple[Side, Direction]] = {
     "to-client": ("client", "sent"),
@@ -119,7 +119,7 @@ class Stage:
         self, passed: Item | Later, point: str = "to-client", session: str = "s"
     ) -> Item:
         """Have something cross, once its time has come."""
-        late, item = taken_apart(passed)
+        late, item = unwrapped(passed)
         if late is not None:
             await late.due()
         side, direction = SIDES[point]

@@ -23,7 +23,7 @@ from sagemaker_bidi.containers.hosted import HostedContainer, ImageRun
 from sagemaker_bidi.containers.image_run import MODEL_FOLDER
 from sagemaker_bidi.endpoints.ping import ping
 from sagemaker_bidi_bridge.engine_options import PREFIX
-from sagemaker_bidi_client import Plan, load, open_stream, transcribe
+from sagemaker_bidi_client import Delivery, load, open_stream, transcribe
 from sagemaker_bidi_fixtures.speech import recording
 from tests.gpu.places import ROOT, docker_gpus, image_environment, machine_has_a_gpu, why_no_vllm
 
@@ -55,7 +55,7 @@ async def words_from(url: str, model: str) -> set[str]:
             async with open_stream(
                 "voxtral", endpoint_url=emulator.url, region="us-east-1", ca=emulator.ca
             ) as stream:
-                heard = await transcribe(load(FOX.path), stream, Plan(model=model))
+                heard = await transcribe(load(FOX.path), stream, Delivery(model=model))
                 return set(re.findall(r"\w+", heard.text.lower()))
 
 

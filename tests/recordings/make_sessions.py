@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from sagemaker_bidi import Config, Emulator
-from sagemaker_bidi.recordings.format import Header, Provenance
+from sagemaker_bidi.recordings.format import Header, Origin
 from sagemaker_bidi.recordings.recorder import Recorder
 from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_client.audio import load
@@ -19,7 +19,7 @@ from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_client.realtime import append, commit, session_update
 from sagemaker_bidi_client.stream import Stream
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from sagemaker_bidi_fixtures.containers.echo import EchoContainer
 from sagemaker_bidi_fixtures.containers.misbehaving import (
     CloseAfter,
@@ -61,7 +61,7 @@ async def record(
     address: str,
     talk: Talk,
     *,
-    provenance: Provenance,
+    provenance: Origin,
     container: str,
     vllm: str = "",
     hardware: str = "",
@@ -99,7 +99,7 @@ async def until(stream: Stream, kind: str) -> None:
 
 async def one_utterance(stream: Stream) -> None:
     """Speech as a microphone has it."""
-    await transcribe(load(speech("bonjour").path), stream, Plan())
+    await transcribe(load(speech("bonjour").path), stream, Delivery())
 
 
 async def two_utterances(stream: Stream) -> None:

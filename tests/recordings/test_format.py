@@ -263,7 +263,7 @@ def test_the_schema_knows_every_layer_and_forbids_what_it_does_not_know() -> Non
     lines = json.loads(schema())["$defs"]
     classes = ["Opening", "PartEvent", "FrameEvent", "Control", "ErrorEvent", "End", "Header"]
 
-    assert set(lines) - {"Event", "Sender", "Provenance"} == set(classes)
+    assert set(lines) - {"Event", "Sender", "Origin"} == set(classes)
     assert all(lines[name]["additionalProperties"] is False for name in classes)
     assert all("layer" in lines[name]["required"] for name in classes[:-1])
     assert "recording" in lines["Header"]["required"]

@@ -194,7 +194,7 @@ def test_the_plugin_knows_every_provenance() -> None:
 
 def test_the_name_of_a_recording_leads_into_no_other_folder(tmp_path: Path) -> None:
     from sagemaker_bidi.recordings.files import RecordingError
-    from sagemaker_bidi.replay.cassette import Cassette, Plan
+    from sagemaker_bidi.replay.cassette import Cassette, CassetteOptions
 
     with pytest.raises(RecordingError, match=r"is no name of a recording"):
-        Cassette(Plan(tmp_path, "../secrets"))
+        Cassette(CassetteOptions(tmp_path, "../secrets"))

@@ -25,7 +25,7 @@ import json
 
 import pytest
 from sagemaker_bidi import Emulator
-from sagemaker_bidi.faults.plan import Plan, Rule, When
+from sagemaker_bidi.faults.plan import Delivery, Rule, When
 from tests.transport.lean_client import LeanClient, Lost
 
 
@@ -103,7 +103,7 @@ async def test_the_block(emulator):
     assert (first.closed_by, second.closed_by) == ("container", "client")
 
 async def test_the_plan(emulator):
-    emulator.faults.add(Plan("loss", (Rule(Drop(), When("to-client", times=1)),)))
+    emulator.faults.add(Delivery("loss", (Rule(Drop(), When("to-client", times=1)),)))
     async with LeanClient(emulator.url, emulator.ca) as client:
         stream = await (await client.open()).opened()
         await stream.send(b"a")
@@ -162,7 +162,7 @@ class Broken:
         raise RuntimeError("a bug inside")
 
 async def broken_session(emulator):
-    emulator.faults.add(Plan("broken", (Rule(Broken(), When("opened")),)))
+    emulator.faults.add(Delivery("broken", (Rule(Broken(), When("opened")),)))
     await exchange(emulator)
 
 async def test_it_is_raised(emulator):
@@ -276,7 +276,7 @@ def test_a_stand_in_for_voxtral_is_there_for_an_endpoint(pytester: pytest.Pytest
         pytester,
         """
 import asyncio
-from sagemaker_bidi_client import Plan, load, open_stream, transcribe
+from sagemaker_bidi_client import Delivery, load, open_stream, transcribe
 from sagemaker_bidi_fixtures.speech import recording
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_it_knows_the_words(emulator_environment):
     speech = recording("quick-brown-fox")
     async def words():
         async with open_stream("voxtral") as stream:
-            return (await transcribe(load(speech.path), stream, Plan(speed=0))).text
+            return (await transcribe(load(speech.path), stream, Delivery(speed=0))).text
     assert asyncio.run(words()).strip() == speech.words.strip()
 """,
         conftest="",

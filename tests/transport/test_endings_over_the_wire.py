@@ -18,7 +18,7 @@ from sagemaker_bidi.contract.errors import StreamError
 from sagemaker_bidi.tap import Item, Passage, Tap, TappedSession
 from sagemaker_bidi_fixtures.containers.connection import FrameSocket, SeenFrame
 from sagemaker_bidi_fixtures.containers.misbehaving import (
-    Answer,
+    AnswerWith,
     CloseAfter,
     DieAfter,
     MisbehavingContainer,
@@ -130,7 +130,7 @@ async def test_a_container_that_dies_without_a_close_frame_is_stream_broken() ->
 @pytest.mark.clause("E4")
 async def test_an_error_frame_is_an_error_for_the_client_and_ends_the_stream() -> None:
     frame = json.dumps({"ModelStreamError": {"ErrorCode": "OOM", "Message": "no memory"}})
-    answer = Answer((ScriptedFrame(Opcode.TEXT, frame.encode()),), after=1)
+    answer = AnswerWith((ScriptedFrame(Opcode.TEXT, frame.encode()),), after=1)
     async with world(MisbehavingContainer(answer)) as w:
         stream = await w.client.open()
         await stream.send(b"one", "UTF8")

@@ -10,7 +10,7 @@ from websockets.frames import Opcode
 from sagemaker_bidi import Config, Emulator
 from sagemaker_bidi.contract.ledger import ledger
 from sagemaker_bidi_fixtures.containers.misbehaving import (
-    Answer,
+    AnswerWith,
     MisbehavingContainer,
     ScriptedFrame,
     SendPings,
@@ -100,7 +100,7 @@ async def test_hundreds_of_parts_in_one_burst_keep_their_order_and_borders() -> 
 @pytest.mark.clause("K5")
 async def test_the_largest_frame_comes_through() -> None:
     size = 16 * 1024 * 1024
-    answer = Answer((ScriptedFrame(Opcode.BINARY, bytes(size)),))
+    answer = AnswerWith((ScriptedFrame(Opcode.BINARY, bytes(size)),))
     async with world(MisbehavingContainer(answer)) as w:
         stream = await w.client.open()
         await w.client.until(lambda: len(stream.body) > size or stream.over)

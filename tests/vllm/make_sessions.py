@@ -11,7 +11,7 @@ from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_client.audio import Audio
 from sagemaker_bidi_client.realtime import append, commit, session_update
 from sagemaker_bidi_client.stream import Stream
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from sagemaker_bidi_fixtures.engine.demo import demo_model
 from tests.bridge.peers import settings_for
 from tests.recordings.make_sessions import record, until
@@ -30,7 +30,7 @@ async def make() -> None:
 
         async def sentence(stream: Stream) -> None:
             audio = Audio(model.pcm16, len(model.pcm16) / 32_000, 16_000, 1, "noise")
-            await transcribe(audio, stream, Plan(model=model.model))
+            await transcribe(audio, stream, Delivery(model=model.model))
 
         async def two_sentences(stream: Stream) -> None:
             await until(stream, "session.created")

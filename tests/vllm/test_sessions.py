@@ -8,17 +8,17 @@ import pytest
 
 from sagemaker_bidi_client import events, realtime
 from sagemaker_bidi_client.audio import Audio
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from sagemaker_bidi_fixtures.engine.checkpoint import Checkpoint
 from sagemaker_bidi_fixtures.engine.server import MODEL, VLLMEngine
 from tests.vllm.way import LIMIT_SECONDS, SENTENCE, Way, audio_of, deltas_of
 
 pytestmark = pytest.mark.vllm
 
-FAST = Plan(model=MODEL, speed=0)
-PACED = Plan(model=MODEL)
+FAST = Delivery(model=MODEL, speed=0)
+PACED = Delivery(model=MODEL)
 # The second utterance of a stream is greeted by nobody.
-ANOTHER = Plan(model=MODEL, speed=0, wait_for_headers=False)
+ANOTHER = Delivery(model=MODEL, speed=0, wait_for_headers=False)
 
 
 async def test_the_sentence_comes_exactly_through_the_whole_way(way: Way, speech: Audio) -> None:

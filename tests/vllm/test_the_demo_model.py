@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from sagemaker_bidi_fixtures.engine.demo import demo_model
 from sagemaker_bidi_fixtures.engine.server import VLLMEngine
 from tests.vllm.way import audio_of, way_to
@@ -33,5 +33,7 @@ async def test_a_sentence_of_ones_own_is_said_by_the_real_engine(
     # One engine at a time: each takes 1.5 GB.
     await engine_of_the_run.stop()
     async with demo_model(OWN) as model, way_to(model.url) as way, way.stream() as stream:
-        result = await transcribe(audio_of(model.pcm16), stream, Plan(model=model.model, speed=0))
+        result = await transcribe(
+            audio_of(model.pcm16), stream, Delivery(model=model.model, speed=0)
+        )
     assert result.text == model.sentence == f" {OWN}"

@@ -19,19 +19,19 @@ from sagemaker_bidi_client.errors import (
     StreamError,
     TranscriptMissing,
 )
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from sagemaker_bidi_fixtures.engine.server import MODEL, VLLMEngine
 from tests.vllm.way import LIMIT_SECONDS, SENTENCE, Way
 
 pytestmark = pytest.mark.vllm
 
 # The client's own patience, small: vLLM itself would keep it waiting for ever.
-PATIENCE = Plan(model=MODEL, final_timeout=2.0)
-FAST = Plan(model=MODEL, speed=0)
+PATIENCE = Delivery(model=MODEL, final_timeout=2.0)
+FAST = Delivery(model=MODEL, speed=0)
 
 
 async def failure_after(
-    happens: Callable[[], None], way: Way, audio: Audio, plan: Plan
+    happens: Callable[[], None], way: Way, audio: Audio, plan: Delivery
 ) -> StreamError:
     """Let something happen at the first words; give what the client then sees."""
     words = asyncio.Event()

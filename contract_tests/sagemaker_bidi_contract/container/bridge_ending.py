@@ -10,7 +10,7 @@ from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.bridge_opening import NEEDS_BACKEND
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, non_strict, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, non_strict, ok
 from sagemaker_bidi_contract.wire.received import End, Message
 from sagemaker_bidi_contract.wire.stream import FrameStream
 
@@ -155,7 +155,7 @@ async def client_gone(stage: ContainerStage) -> Outcome:
                 session.reset()
             try:
                 end, _ = await backend.ended(_SECONDS, "the end of the backend's connection")
-            except Disappointed:
+            except Unmet:
                 return failed(
                     f"after {way} by the client the model server's connection stayed open for "
                     f"{milliseconds(_SECONDS)}",

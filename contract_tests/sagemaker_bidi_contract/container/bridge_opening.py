@@ -9,8 +9,8 @@ from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.opening import ACCEPT_SECONDS, PING_SECONDS
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, non_strict, ok
-from sagemaker_bidi_contract.wire.opening import Answer
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, non_strict, ok
+from sagemaker_bidi_contract.wire.opening import UpgradeAnswer
 from sagemaker_bidi_contract.wire.received import End
 
 NEEDS_BACKEND = ("fake-backend",)
@@ -71,7 +71,7 @@ async def silent_backend(stage: ContainerStage) -> Outcome:
     stage.backend.behaviour.upgrade = None
     try:
         answer = await _refusal(stage)
-    except Disappointed as wrong:
+    except Unmet as wrong:
         return non_strict(
             f"with a backend that never accepts: {wrong.summary}",
             expected="a refusal within 250 ms; SageMaker has given up by then",
@@ -167,7 +167,7 @@ async def backend_commands(stage: ContainerStage) -> Outcome:
             answer = await stage.upgrade(within=_GIVE_UP_SECONDS)
             page = await stage.get("/ping")
             open_one: End | None = None
-            with contextlib.suppress(Disappointed):
+            with contextlib.suppress(Unmet):
                 open_one, _ = await session.ended(10, "the end of the open session")
         finally:
             await _shell(stage, stage.options.backend_up)
@@ -190,7 +190,7 @@ async def backend_commands(stage: ContainerStage) -> Outcome:
     return ok(f"upgrade: {answer.words}; /ping: {page.how}; the open session: {how}")
 
 
-async def _refusal(stage: ContainerStage) -> Answer:
+async def _refusal(stage: ContainerStage) -> UpgradeAnswer:
     """Ask for an upgrade that should be refused; one that is late is asked for again, twice.
 
     A machine that is busy for a moment makes one late, and a bridge that waits too long all three.
@@ -202,11 +202,11 @@ async def _refusal(stage: ContainerStage) -> Answer:
     return await stage.upgrade(within=_GIVE_UP_SECONDS)
 
 
-def _in_time(answer: Answer) -> bool:
+def _in_time(answer: UpgradeAnswer) -> bool:
     return answer.status is not None and answer.seconds <= ACCEPT_SECONDS
 
 
-def _refused_in_time(answer: Answer, what: str) -> Outcome:
+def _refused_in_time(answer: UpgradeAnswer, what: str) -> Outcome:
     summary = f"{what}: {answer.words} after {milliseconds(answer.seconds)}"
     if not _in_time(answer):
         return non_strict(
@@ -216,11 +216,11 @@ def _refused_in_time(answer: Answer, what: str) -> Outcome:
     return ok(summary)
 
 
-async def _end_of(answer: Answer) -> End:
+async def _end_of(answer: UpgradeAnswer) -> End:
     assert answer.stream is not None
     try:
         end, _ = await answer.stream.ended(_GIVE_UP_SECONDS, "the end of the session")
-    except Disappointed:
+    except Unmet:
         return End(0, "", f"nothing within {_GIVE_UP_SECONDS:g} s")
     return end
 
@@ -232,7 +232,7 @@ async def _shell(stage: ContainerStage, command: str) -> None:
     )
     _, errors = await process.communicate()
     if process.returncode:
-        raise Disappointed(
+        raise Unmet(
             f"the command {command!r} ended with status {process.returncode}: "
             f"{errors.decode(errors='replace')[-200:].strip()}",
             "status 0",

@@ -9,8 +9,8 @@ from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.exchange import milliseconds
 from sagemaker_bidi_contract.verdicts import (
-    Disappointed,
     Outcome,
+    Unmet,
     failed,
     informational,
     non_strict,
@@ -90,7 +90,7 @@ async def abrupt_disconnect(stage: ContainerStage) -> Outcome:
     try:
         async with stage.session() as session:
             await session.pong(b"after resets", _CLOSE_SECONDS)
-    except Disappointed as wrong:
+    except Unmet as wrong:
         return failed(
             f"after {_ABRUPT} sessions whose TCP was reset: {wrong.summary}",
             expected="a new session",

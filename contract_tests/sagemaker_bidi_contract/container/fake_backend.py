@@ -21,7 +21,7 @@ from websockets.protocol import State
 
 from sagemaker_bidi_contract.exchange import ExchangeLog
 from sagemaker_bidi_contract.options import BackendAddress, TargetError
-from sagemaker_bidi_contract.verdicts import Disappointed
+from sagemaker_bidi_contract.verdicts import Unmet
 from sagemaker_bidi_contract.wire.received import End
 from sagemaker_bidi_contract.wire.stream import DATA, FrameStream
 from sagemaker_bidi_fixtures.containers.frames import ServerSide
@@ -36,7 +36,7 @@ async def echo(stream: FrameStream) -> None:
 
 async def _next(stream: FrameStream) -> Frame | End:
     while True:
-        with contextlib.suppress(Disappointed):
+        with contextlib.suppress(Unmet):
             return await stream.receive(3_600, "a frame from the container")
 
 
@@ -122,13 +122,13 @@ class FakeBackend:
         """The container's connection, for a check that serves it itself.
 
         Raises:
-            Disappointed: the container opened none in time.
+            Unmet: the container opened none in time.
         """
         try:
             async with asyncio.timeout(within):
                 return await self._streams.get()
         except TimeoutError:
-            raise Disappointed(
+            raise Unmet(
                 f"the container opened no connection to the backend within {within:g} s",
                 f"a WebSocket to {self.address.host}:{self.address.port}",
             ) from None

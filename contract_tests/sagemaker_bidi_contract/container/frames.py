@@ -8,7 +8,7 @@ from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.container.survival import survives
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, non_strict, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, non_strict, ok
 from sagemaker_bidi_contract.wire.received import End, Message
 
 _MIB = 2**20
@@ -112,20 +112,20 @@ async def _large(stage: ContainerStage, size: int) -> Outcome:
         if echoed:
             try:
                 got = await session.message(_LARGE_SECONDS, "the message itself")
-            except Disappointed as wrong:
+            except Unmet as wrong:
                 return _refused(stage, what, session.end, wrong)
             if isinstance(got, Message) and got.data != data:
                 came = f"{what} was answered with {_shown(got)}"
                 return failed(came, expected="the message itself, whole")
         try:
             seconds = await session.pong(b"after a large message", _LARGE_SECONDS)
-        except Disappointed as wrong:
+        except Unmet as wrong:
             return _refused(stage, what, session.end, wrong)
     done = "came back whole" if echoed else "taken"
     return ok(f"{what}: {done}, and the next ping answered after {milliseconds(seconds)}")
 
 
-def _refused(stage: ContainerStage, what: str, end: End | None, wrong: Disappointed) -> Outcome:
+def _refused(stage: ContainerStage, what: str, end: End | None, wrong: Unmet) -> Outcome:
     expected = "it is taken, or closed with 1009"
     advice = (
         "raise the limit of what refused it: the container's server (ws_max_size in uvicorn, "

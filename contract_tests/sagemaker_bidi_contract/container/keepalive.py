@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, informational, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, informational, ok
 from sagemaker_bidi_contract.wire.received import End
 from sagemaker_bidi_contract.wire.stream import FrameStream
 
@@ -79,6 +79,6 @@ async def _watch(session: FrameStream, seconds: float) -> None:
     An end in between is found by the ping that follows.
     """
     until = time.perf_counter() + seconds
-    with contextlib.suppress(Disappointed):
+    with contextlib.suppress(Unmet):
         while not isinstance(await session.receive(until - time.perf_counter(), "an end"), End):
             pass

@@ -9,8 +9,8 @@ import uuid
 from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.stage import REQUEST_ID, ContainerStage
 from sagemaker_bidi_contract.verdicts import (
-    Disappointed,
     Outcome,
+    Unmet,
     failed,
     informational,
     non_strict,
@@ -34,18 +34,18 @@ async def _both(stage: ContainerStage) -> tuple[FrameStream, FrameStream, str] |
     """The data stream, the metadata stream and its path; None where none is offered.
 
     Raises:
-        Disappointed: one of them was refused.
+        Unmet: one of them was refused.
     """
     request_id = ((REQUEST_ID, str(uuid.uuid4())),)
     answer = await stage.upgrade(headers=request_id)
     if answer.stream is None:
-        raise Disappointed(f"the upgrade was answered with {answer.words}", "HTTP 101")
+        raise Unmet(f"the upgrade was answered with {answer.words}", "HTTP 101")
     if answer.headers.get(f"{_PREFIX}stream-supported", "").lower() != "true":
         return None
     path = answer.headers.get(f"{_PREFIX}invocation-path", _PATH)
     second = await stage.upgrade("/" + path.lstrip("/"), request_id)
     if second.stream is None:
-        raise Disappointed(
+        raise Unmet(
             f"the announced metadata stream on {path} was answered with {second.words}",
             "HTTP 101 with the request id of the data stream",
         )
@@ -80,7 +80,7 @@ async def metering(stage: ContainerStage) -> Outcome:
     while (left := started + watch - time.perf_counter()) > 0:
         try:
             got = await metadata.message(left, "metering")
-        except Disappointed:
+        except Unmet:
             break
         if isinstance(got, End):
             return failed(f"the metadata stream ended: {got.how}", expected="it stays open (M3)")

@@ -26,8 +26,8 @@ from sagemaker_bidi_contract.container.sound import sound
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.exchange import milliseconds
 from sagemaker_bidi_contract.verdicts import (
-    Disappointed,
     Outcome,
+    Unmet,
     failed,
     informational,
     non_strict,
@@ -46,33 +46,33 @@ async def event(session: FrameStream, within: float, what: str) -> ServerEvent:
     """The next event of the model.
 
     Raises:
-        Disappointed: none in time, the end of the session, or a message that is no event.
+        Unmet: none in time, the end of the session, or a message that is no event.
     """
     match await session.message(within, what):
         case End(how=how):
-            raise Disappointed(f"the session ended: {how}", what)
+            raise Unmet(f"the session ended: {how}", what)
         case got:
             pass
     if got.kind != "text":
-        raise Disappointed(f"a binary message of {len(got.data)} bytes came", what)
+        raise Unmet(f"a binary message of {len(got.data)} bytes came", what)
     try:
         return parse(got.data)
     except RealtimeError as error:
-        raise Disappointed(f"a message came that is no event: {error}", what) from error
+        raise Unmet(f"a message came that is no event: {error}", what) from error
 
 
 async def greeted(session: FrameStream) -> SessionCreated:
     """The `session.created` that comes first.
 
     Raises:
-        Disappointed: something else came, or nothing.
+        Unmet: something else came, or nothing.
     """
     what = "session.created right after the upgrade"
     match await event(session, _ANSWER_SECONDS, what):
         case SessionCreated() as created:
             return created
         case other:
-            raise Disappointed(f"{_name(other)} came first", what)
+            raise Unmet(f"{_name(other)} came first", what)
 
 
 @CONTAINER.check(

@@ -17,8 +17,8 @@ from sagemaker_bidi_contract.container.fake_backend import FakeBackend
 from sagemaker_bidi_contract.container.process import ContainerProcess
 from sagemaker_bidi_contract.exchange import ExchangeLog
 from sagemaker_bidi_contract.options import ContainerTarget, Options, TargetError
-from sagemaker_bidi_contract.verdicts import Disappointed
-from sagemaker_bidi_contract.wire.opening import Answer, Upgrade, open_stream
+from sagemaker_bidi_contract.verdicts import Unmet
+from sagemaker_bidi_contract.wire.opening import Upgrade, UpgradeAnswer, open_stream
 from sagemaker_bidi_contract.wire.page import Page, get
 from sagemaker_bidi_contract.wire.reach import no_container, why_unreachable
 from sagemaker_bidi_contract.wire.received import End
@@ -116,11 +116,11 @@ class ContainerStage:
         *,
         within: float = 5.0,
         receive_buffer: int | None = None,
-    ) -> Answer:
+    ) -> UpgradeAnswer:
         """Ask for a WebSocket, with SageMaker's request id unless `headers` are given.
 
         Raises:
-            Disappointed: no answer in time.
+            Unmet: no answer in time.
         """
         if headers is None:
             headers = ((REQUEST_ID, str(uuid.uuid4())),)
@@ -131,15 +131,17 @@ class ContainerStage:
             self._streams.append(answer.stream)
         return answer
 
-    async def accepted(self, *, within: float = 5.0, receive_buffer: int | None = None) -> Answer:
+    async def accepted(
+        self, *, within: float = 5.0, receive_buffer: int | None = None
+    ) -> UpgradeAnswer:
         """Open a session on the data path.
 
         Raises:
-            Disappointed: refused, or no answer in time.
+            Unmet: refused, or no answer in time.
         """
         answer = await self.upgrade(within=within, receive_buffer=receive_buffer)
         if answer.stream is None:
-            raise Disappointed(
+            raise Unmet(
                 f"the upgrade on {self.options.path} was answered with {answer.words}",
                 "HTTP 101 on the data path",
             )
@@ -150,14 +152,14 @@ class ContainerStage:
         """An open session on the data path; closed with 1000 at the end of the block.
 
         Raises:
-            Disappointed: the container does not accept.
+            Unmet: the container does not accept.
         """
         stream = (await self.accepted(receive_buffer=receive_buffer)).stream
         assert stream is not None
         try:
             yield stream
             await stream.close(1000)
-            with contextlib.suppress(Disappointed):
+            with contextlib.suppress(Unmet):
                 await stream.ended(1, "the answer to Close 1000")
         finally:
             await stream.dispose()
@@ -181,7 +183,7 @@ class ContainerStage:
         """Why a check with this requirement cannot be made here, or None.
 
         Raises:
-            Disappointed: no session opens, and no check has said so yet.
+            Unmet: no session opens, and no check has said so yet.
         """
         options = self.options
         match capability:
@@ -243,18 +245,18 @@ class ContainerStage:
         """Whether a session opens on the data path at all; asked once.
 
         Raises:
-            Disappointed: it does not, for whoever asks first.
+            Unmet: it does not, for whoever asks first.
         """
         if self._opens is None:
             try:
                 async with self.session():
                     self._opens = True
-            except Disappointed as wrong:
+            except Unmet as wrong:
                 self._opens = False
-                raise Disappointed(wrong.summary, wrong.expected, self._remedy(wrong)) from wrong
+                raise Unmet(wrong.summary, wrong.expected, self._remedy(wrong)) from wrong
             except (OSError, EOFError) as error:
                 self._opens = False
-                raise Disappointed(
+                raise Unmet(
                     f"the connection failed while opening a session: {error}",
                     "HTTP 101 on the data path",
                 ) from error
@@ -262,7 +264,7 @@ class ContainerStage:
                 await self.clear()
         return self._opens
 
-    def _remedy(self, wrong: Disappointed) -> str:
+    def _remedy(self, wrong: Unmet) -> str:
         if "answered with" not in wrong.summary:
             return (
                 "nothing else can be checked until an upgrade is answered as RFC 6455, 4.2.2 has it"
@@ -276,13 +278,13 @@ class ContainerStage:
         """Whether `/ping` answers 200 as the container stands; asked once.
 
         Raises:
-            Disappointed: it does not, for whoever asks first.
+            Unmet: it does not, for whoever asks first.
         """
         if self._answers_ping is None:
             page = await self.get("/ping")
             self.remember_ping(page.status == 200)
             if page.status != 200:
-                raise Disappointed(f"GET /ping: {page.how}", "HTTP 200 within 2 s")
+                raise Unmet(f"GET /ping: {page.how}", "HTTP 200 within 2 s")
         return bool(self._answers_ping)
 
     async def _does_echo(self) -> bool:
@@ -300,7 +302,7 @@ class ContainerStage:
             async with self.session() as session:
                 await session.text(text)
                 answer = await session.message(_ECHO_SECONDS, "the message itself")
-        except (Disappointed, OSError):
+        except (Unmet, OSError):
             return False
         return not isinstance(answer, End) and answer.data == text.encode()
 

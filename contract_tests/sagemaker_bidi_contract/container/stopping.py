@@ -9,7 +9,7 @@ import time
 from sagemaker_bidi_contract.checks import CONTAINER
 from sagemaker_bidi_contract.container.stage import ContainerStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, non_strict, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, non_strict, ok
 from sagemaker_bidi_contract.wire.received import End
 from sagemaker_bidi_contract.wire.stream import FrameStream
 
@@ -45,7 +45,7 @@ async def sigterm(stage: ContainerStage) -> Outcome:
         try:
             verdict = await _session_after(session, stage.options.message)
             await session.close(1000)
-            with contextlib.suppress(Disappointed):
+            with contextlib.suppress(Unmet):
                 await session.ended(5, "the answer to Close 1000")
             stage.awaited = "the container's exit"
             async with asyncio.timeout(KILL_SECONDS - (time.perf_counter() - started)):
@@ -68,11 +68,11 @@ async def _session_after(session: FrameStream, message: str) -> Outcome:
     """See whether the session still works once the signal has had time to act."""
     try:
         end, _ = await session.ended(_AT_ONCE_SECONDS, "an end of the session")
-    except Disappointed:
+    except Unmet:
         try:
             await session.text(message)
             await session.pong(b"after SIGTERM", 5)
-        except Disappointed as wrong:
+        except Unmet as wrong:
             return failed(f"after SIGTERM: {wrong.summary}", expected=_EXPECTED, defects=(8,))
         return ok("the session went on after SIGTERM, and the container exited when it had ended")
     return _cut(end)

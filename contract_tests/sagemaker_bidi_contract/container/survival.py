@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from websockets.frames import Frame
 
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, non_strict, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, non_strict, ok
 from sagemaker_bidi_contract.wire.received import End
 from sagemaker_bidi_contract.wire.stream import FrameStream
 
@@ -36,7 +36,7 @@ async def aftermath(session: FrameStream) -> Aftermath:
     try:
         alive = Alive(await session.pong(b"still there?", PONG_SECONDS))
         end, _ = await session.ended(_GRACE_SECONDS, "nothing more")
-    except Disappointed:
+    except Unmet:
         return session.end or alive
     return end
 

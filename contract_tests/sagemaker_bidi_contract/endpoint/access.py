@@ -9,7 +9,7 @@ from sagemaker_bidi_contract.checks import ENDPOINT
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import ANSWER_SECONDS, EndpointStage
 from sagemaker_bidi_contract.verdicts import Outcome, failed, non_strict, ok
-from sagemaker_bidi_contract.wire.duplex import Invocation, Refusal, invoke
+from sagemaker_bidi_contract.wire.duplex import Invocation, ReceivedRefusal, invoke
 
 _SKEW = 600.0
 _INVALID = "InvalidSignatureException"
@@ -101,7 +101,7 @@ async def _refused(stage: EndpointStage, type_: str, hint: str, **fields: Any) -
     return _forbidden(refusal, type_)
 
 
-def _forbidden(refusal: Refusal, type_: str) -> Outcome:
+def _forbidden(refusal: ReceivedRefusal, type_: str) -> Outcome:
     said = f"{refusal}: {refusal.message}"
     if (refusal.status, refusal.type) != (403, type_):
         return departs("O6", said, expected=f"HTTP 403 {type_}")

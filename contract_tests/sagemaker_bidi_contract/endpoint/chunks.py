@@ -12,9 +12,9 @@ from smithy_aws_event_stream.events import EventMessage
 from sagemaker_bidi_contract.checks import ENDPOINT
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import EndpointStage
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, informational, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, informational, ok
 from sagemaker_bidi_contract.wire.duplex import Duplex
-from sagemaker_bidi_contract.wire.events import Event, Part
+from sagemaker_bidi_contract.wire.events import Event, WirePart
 from sagemaker_bidi_contract.wire.http2_stream import StreamEnd
 
 _END_SECONDS = 5.0
@@ -44,7 +44,7 @@ class Bad:
 
 
 def _good(data: bytes = b"contract check") -> EventMessage:
-    return Part(data, _TEXT, "COMPLETE").message()
+    return WirePart(data, _TEXT, "COMPLETE").message()
 
 
 async def _broken_signature(duplex: Duplex) -> None:
@@ -102,16 +102,16 @@ async def _truncated(duplex: Duplex) -> None:
 
 
 async def _data_type(duplex: Duplex) -> None:
-    await duplex.send(Part(b"contract check", "UTF16", "COMPLETE"))
+    await duplex.send(WirePart(b"contract check", "UTF16", "COMPLETE"))
 
 
 async def _completion(duplex: Duplex) -> None:
-    await duplex.send(Part(b"contract check", _TEXT, "DONE"))
+    await duplex.send(WirePart(b"contract check", _TEXT, "DONE"))
 
 
 async def _type_change(duplex: Duplex) -> None:
-    await duplex.send(Part(b"one", _TEXT, "PARTIAL"))
-    await duplex.send(Part(b"two", "BINARY", "COMPLETE"))
+    await duplex.send(WirePart(b"one", _TEXT, "PARTIAL"))
+    await duplex.send(WirePart(b"two", "BINARY", "COMPLETE"))
 
 
 async def _event_type(duplex: Duplex) -> None:
@@ -156,7 +156,7 @@ async def _after(stage: EndpointStage, bad: Bad) -> Outcome:
     on = await stage.connect()
     sibling = await stage.open(on)
     duplex = await stage.open(on)
-    await duplex.send(Part(stage.options.message.encode(), _TEXT, "COMPLETE"))
+    await duplex.send(WirePart(stage.options.message.encode(), _TEXT, "COMPLETE"))
     await bad.send(duplex)
     seen = await _what_came(duplex)
     if (harm := await _harm(sibling)) is not None:
@@ -183,7 +183,7 @@ async def _what_came(duplex: Duplex) -> _Seen:
         while isinstance(got := await duplex.receive(_END_SECONDS, "an error or an end"), Event):
             if got.is_error:
                 error = str(got)
-    except Disappointed:
+    except Unmet:
         if error:
             return _Seen("end", f"{error}, and no end of the stream within {_END_SECONDS:g} s")
         return _Seen("nothing", "nothing")
@@ -196,7 +196,7 @@ async def _harm(sibling: Duplex) -> str | None:
     """What has become of another stream on the connection, if it is not well."""
     try:
         await sibling.stream.connection.ping(_END_SECONDS)
-    except Disappointed as wrong:
+    except Unmet as wrong:
         return f"the connection is dead: {wrong.summary}"
     end = sibling.stream.end
     return None if end is None else f"another stream on the connection ended with {end.how}"
@@ -209,7 +209,7 @@ async def _taken_or_hung(duplex: Duplex, bad: Bad) -> Outcome:
     try:
         while isinstance(got := await duplex.receive(_END_SECONDS, "the end"), Event):
             pass
-    except Disappointed:
+    except Unmet:
         return failed(
             f"nothing came within {_END_SECONDS:g} s, nor within another {_END_SECONDS:g} s after "
             "the input had been closed: the stream hangs",

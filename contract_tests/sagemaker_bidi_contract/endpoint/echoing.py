@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from sagemaker_bidi_contract.verdicts import Outcome, failed, ok
 from sagemaker_bidi_contract.wire.duplex import Duplex
-from sagemaker_bidi_contract.wire.events import Part
+from sagemaker_bidi_contract.wire.events import WirePart
 
 ECHO_SECONDS = 10.0
-_LAST = Part(b'{"contract.check": "the last part"}', "UTF8", "COMPLETE")
+_LAST = WirePart(b'{"contract.check": "the last part"}', "UTF8", "COMPLETE")
 
 
-async def exchange(
-    duplex: Duplex, parts: Sequence[Part], within: float = ECHO_SECONDS
-) -> list[Part]:
+async def echoed(
+    duplex: Duplex, parts: Sequence[WirePart], within: float = ECHO_SECONDS
+) -> list[WirePart]:
     """Send parts, and a last one that tells where they end; give what came back before that.
 
     Args:
@@ -26,12 +26,12 @@ async def exchange(
         What came before the last part, but one part more than were sent at most.
 
     Raises:
-        Disappointed: the stream ended, or the last part did not come back.
+        Unmet: the stream ended, or the last part did not come back.
     """
     for part in parts:
         await duplex.send(part, within)
     await duplex.send(_LAST, within)
-    found: list[Part] = []
+    found: list[WirePart] = []
     # One more than were sent is enough to tell that something is wrong.
     while len(found) <= len(parts):
         number = len(found) + 1
@@ -43,7 +43,7 @@ async def exchange(
     return found
 
 
-def compared(sent: Sequence[Part], got: Sequence[Part], said: str) -> Outcome:
+def compared(sent: Sequence[WirePart], got: Sequence[WirePart], said: str) -> Outcome:
     """OK where each part came back once, in order, as it was; else FAILED with the first that
     did not.
 
@@ -71,7 +71,7 @@ def compared(sent: Sequence[Part], got: Sequence[Part], said: str) -> Outcome:
     return ok(said)
 
 
-def _differing(found: Part, wanted: Part) -> str:
+def _differing(found: WirePart, wanted: WirePart) -> str:
     if len(found.data) != len(wanted.data) or found.data == wanted.data:
         return str(found)
     at = next(i for i, (a, b) in enumerate(zip(found.data, wanted.data, strict=True)) if a != b)

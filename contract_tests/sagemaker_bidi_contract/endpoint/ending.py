@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 
 from sagemaker_bidi_contract.checks import ENDPOINT
-from sagemaker_bidi_contract.endpoint.echoing import ECHO_SECONDS, exchange
+from sagemaker_bidi_contract.endpoint.echoing import ECHO_SECONDS, echoed
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import ANSWER_SECONDS, EndpointStage
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, informational, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, informational, ok
 from sagemaker_bidi_contract.wire.duplex import INVOCATION_PATH, Duplex
-from sagemaker_bidi_contract.wire.events import Event, Part
+from sagemaker_bidi_contract.wire.events import Event, WirePart
 from sagemaker_bidi_contract.wire.http2_stream import StreamEnd
 
 _END_SECONDS = 10.0
 _IN_FLIGHT = 300
 
 
-async def _to_the_end(duplex: Duplex) -> tuple[list[Part], Event | None, StreamEnd]:
+async def _to_the_end(duplex: Duplex) -> tuple[list[WirePart], Event | None, StreamEnd]:
     """Parts, an error if one came, and the end.
 
     Raises:
-        Disappointed: no end in time.
+        Unmet: no end in time.
     """
-    parts: list[Part] = []
+    parts: list[WirePart] = []
     error: Event | None = None
     while isinstance(got := await duplex.receive(_END_SECONDS, "the end of the response"), Event):
         if got.is_error:
@@ -77,7 +77,7 @@ async def half_close(stage: EndpointStage) -> Outcome:
     # In one write, so that the end of the input is there before the first echo can be.
     data = b"".join(
         [
-            await duplex.sign(Part(b"under way %d" % number, "UTF8", "COMPLETE").message())
+            await duplex.sign(WirePart(b"under way %d" % number, "UTF8", "COMPLETE").message())
             for number in range(_IN_FLIGHT)
         ]
     )
@@ -132,8 +132,8 @@ async def cancel(stage: EndpointStage) -> Outcome:
     if (end := sibling.stream.end) is not None:
         return failed(f"the other stream ended with {end.how}", expected="it goes on")
     if await stage.missing("echo") is None:
-        part = [Part(b"still here", "UTF8", "COMPLETE")]
-        if await exchange(sibling, part) != part:
+        part = [WirePart(b"still here", "UTF8", "COMPLETE")]
+        if await echoed(sibling, part) != part:
             return failed("the other stream lost its part", expected="it goes on")
     return ok("the other stream goes on")
 
@@ -150,7 +150,7 @@ async def error_frame(stage: EndpointStage) -> Outcome:
     body = {"ErrorCode": "CONTRACT_CHECK", "Message": "said by the container"}
     duplex = await stage.open()
     text = json.dumps({"ModelStreamError": body})
-    await duplex.send(Part(text.encode(), "UTF8", "COMPLETE"))
+    await duplex.send(WirePart(text.encode(), "UTF8", "COMPLETE"))
     got = await duplex.receive(ECHO_SECONDS, "the error")
     if isinstance(got, StreamEnd):
         return departs("E4", f"{got.how} and no error", expected="a ModelStreamError")
@@ -168,7 +168,7 @@ async def error_frame(stage: EndpointStage) -> Outcome:
 )
 async def container_close(stage: EndpointStage) -> Outcome:
     duplex = await stage.open()
-    await duplex.send(Part(stage.options.message.encode(), "UTF8", "COMPLETE"))
+    await duplex.send(WirePart(stage.options.message.encode(), "UTF8", "COMPLETE"))
     while True:
         got = await duplex.receive(ECHO_SECONDS, "the error")
         if isinstance(got, StreamEnd):
@@ -192,7 +192,7 @@ async def _model_stream_error(duplex: Duplex, got: Event, code: str, says: str) 
         return departs("E1", f"it says {found!r}, {message!r}", expected=wanted)
     try:
         end = await duplex.receive(_END_SECONDS, "the end")
-    except Disappointed:
+    except Unmet:
         return failed(f"{got}, and then no end", expected="END_STREAM")
     if not isinstance(end, StreamEnd) or not end.clean:
         came = end.how if isinstance(end, StreamEnd) else str(end)

@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import replace
 
 from sagemaker_bidi_contract.checks import ENDPOINT
-from sagemaker_bidi_contract.endpoint.echoing import ECHO_SECONDS, compared, exchange
+from sagemaker_bidi_contract.endpoint.echoing import ECHO_SECONDS, compared, echoed
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import EndpointStage
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, informational, ok
-from sagemaker_bidi_contract.wire.events import OCTETS, Event, Part
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, informational, ok
+from sagemaker_bidi_contract.wire.events import OCTETS, Event, WirePart
 
 _NEEDS = ("stream", "echo")
 _MIB = 2**20
@@ -20,9 +20,9 @@ _ROWS = 20
 
 
 async def _there_and_back(
-    stage: EndpointStage, parts: list[Part], said: str, within: float = ECHO_SECONDS
+    stage: EndpointStage, parts: list[WirePart], said: str, within: float = ECHO_SECONDS
 ) -> Outcome:
-    got = await exchange(await stage.open(), parts, within)
+    got = await echoed(await stage.open(), parts, within)
     return compared(parts, got, said)
 
 
@@ -34,7 +34,7 @@ async def _there_and_back(
 )
 async def part_headers(stage: EndpointStage) -> Outcome:
     duplex = await stage.open()
-    await duplex.send(Part(b"one", "UTF8", "COMPLETE"))
+    await duplex.send(WirePart(b"one", "UTF8", "COMPLETE"))
     got = await duplex.receive(ECHO_SECONDS, "a part")
     if not isinstance(got, Event):
         return failed(f"in place of a part came {got.how}", expected="a part")
@@ -60,7 +60,7 @@ async def part_headers(stage: EndpointStage) -> Outcome:
     "endpoint.text-part", "Text comes back as UTF8", clauses=("F2", "F1"), requires=_NEEDS
 )
 async def text_part(stage: EndpointStage) -> Outcome:
-    parts = [Part(text.encode(), "UTF8", "COMPLETE") for text in ("one", "zwei ü", "три €")]
+    parts = [WirePart(text.encode(), "UTF8", "COMPLETE") for text in ("one", "zwei ü", "три €")]
     return await _there_and_back(stage, parts, f"{len(parts)} text parts came back as UTF8")
 
 
@@ -68,7 +68,7 @@ async def text_part(stage: EndpointStage) -> Outcome:
     "endpoint.binary-part", "Binary comes back as BINARY", clauses=("F2", "F1"), requires=_NEEDS
 )
 async def binary_part(stage: EndpointStage) -> Outcome:
-    parts = [Part(bytes(range(256)), "BINARY", "COMPLETE")]
+    parts = [WirePart(bytes(range(256)), "BINARY", "COMPLETE")]
     return await _there_and_back(stage, parts, "all 256 values of a byte came back as BINARY")
 
 
@@ -79,8 +79,8 @@ async def binary_part(stage: EndpointStage) -> Outcome:
     requires=_NEEDS,
 )
 async def no_data_type(stage: EndpointStage) -> Outcome:
-    got = await exchange(await stage.open(), [Part(b'{"type": "text"}')])
-    wanted = Part(b'{"type": "text"}', "BINARY", "COMPLETE")
+    got = await echoed(await stage.open(), [WirePart(b'{"type": "text"}')])
+    wanted = WirePart(b'{"type": "text"}', "BINARY", "COMPLETE")
     return compared([wanted], got, "text with neither DataType nor state came back as BINARY")
 
 
@@ -92,13 +92,13 @@ async def no_data_type(stage: EndpointStage) -> Outcome:
 )
 async def invalid_utf8(stage: EndpointStage) -> Outcome:
     parts = [
-        Part(b"\xff\xfe no UTF-8 \xc3", "UTF8", "COMPLETE"),
-        Part(b"\xed\xa0\x80", "UTF8", "COMPLETE"),
+        WirePart(b"\xff\xfe no UTF-8 \xc3", "UTF8", "COMPLETE"),
+        WirePart(b"\xed\xa0\x80", "UTF8", "COMPLETE"),
     ]
     duplex = await stage.open()
     try:
-        got = await exchange(duplex, parts)
-    except Disappointed as wrong:
+        got = await echoed(duplex, parts)
+    except Unmet as wrong:
         if stage.options.behind == "obeying":
             raise
         # Of an echo nobody knows whether the bytes have reached it.
@@ -114,9 +114,9 @@ async def invalid_utf8(stage: EndpointStage) -> Outcome:
 )
 async def empty_parts(stage: EndpointStage) -> Outcome:
     parts = [
-        Part(b"", "UTF8", "COMPLETE"),
-        Part(b"", "BINARY", "COMPLETE"),
-        Part(b"", "UTF8", "COMPLETE"),
+        WirePart(b"", "UTF8", "COMPLETE"),
+        WirePart(b"", "BINARY", "COMPLETE"),
+        WirePart(b"", "UTF8", "COMPLETE"),
     ]
     return await _there_and_back(stage, parts, "3 empty parts came back, each in its type")
 
@@ -128,8 +128,8 @@ async def empty_parts(stage: EndpointStage) -> Outcome:
     requires=_NEEDS,
 )
 async def padding(stage: EndpointStage) -> Outcome:
-    part = Part(b"padded", "UTF8", "COMPLETE", padding="abcdefghijklmnop")
-    got = await exchange(await stage.open(), [part])
+    part = WirePart(b"padded", "UTF8", "COMPLETE", padding="abcdefghijklmnop")
+    got = await echoed(await stage.open(), [part])
     return compared([replace(part, padding=None)], got, "a part with padding came back as it was")
 
 
@@ -166,9 +166,9 @@ async def fragments_split_character(stage: EndpointStage) -> Outcome:
 
 async def _fragments(stage: EndpointStage, pieces: list[bytes], data_type: str) -> Outcome:
     states = ["PARTIAL"] * (len(pieces) - 1) + ["COMPLETE"]
-    parts = [Part(data, data_type, state) for data, state in zip(pieces, states, strict=True)]
-    got = await exchange(await stage.open(), parts)
-    if got == [Part(b"".join(pieces), data_type, "COMPLETE")]:
+    parts = [WirePart(data, data_type, state) for data, state in zip(pieces, states, strict=True)]
+    got = await echoed(await stage.open(), parts)
+    if got == [WirePart(b"".join(pieces), data_type, "COMPLETE")]:
         return departs(
             "F4",
             f"{len(parts)} PARTIAL and COMPLETE parts came back as one message",
@@ -183,7 +183,7 @@ async def _fragments(stage: EndpointStage, pieces: list[bytes], data_type: str) 
 )
 async def many_parts(stage: EndpointStage) -> Outcome:
     parts = [
-        Part(f"part {number}".encode(), "BINARY" if number % 3 == 0 else "UTF8", "COMPLETE")
+        WirePart(f"part {number}".encode(), "BINARY" if number % 3 == 0 else "UTF8", "COMPLETE")
         for number in range(_MANY)
     ]
     return await _there_and_back(stage, parts, f"{_MANY} parts came back, once each, in order")
@@ -200,11 +200,11 @@ async def sessions_apart(stage: EndpointStage) -> Outcome:
     on = await stage.connect()
     opened = [await stage.open(on) for _ in range(4)]
     sent = [
-        [Part(f"stream {i}, part {n}".encode(), "UTF8", "COMPLETE") for n in range(_ROWS)]
+        [WirePart(f"stream {i}, part {n}".encode(), "UTF8", "COMPLETE") for n in range(_ROWS)]
         for i in range(len(opened))
     ]
     got = await asyncio.gather(
-        *(exchange(duplex, parts) for duplex, parts in zip(opened, sent, strict=True))
+        *(echoed(duplex, parts) for duplex, parts in zip(opened, sent, strict=True))
     )
     for number, (wanted, found) in enumerate(zip(sent, got, strict=True), start=1):
         outcome = compared(wanted, found, "")
@@ -225,13 +225,13 @@ async def slow_reader(stage: EndpointStage) -> Outcome:
     slow, quick = await stage.open(on), await stage.open(on)
     slow.stream.hold()
     slow.note("no more WINDOW_UPDATE on this stream")
-    parts = [Part(bytes([number]) * 16_384, "BINARY", "COMPLETE") for number in range(64)]
-    flooding = asyncio.create_task(exchange(slow, parts, _LARGE_SECONDS))
+    parts = [WirePart(bytes([number]) * 16_384, "BINARY", "COMPLETE") for number in range(64)]
+    flooding = asyncio.create_task(echoed(slow, parts, _LARGE_SECONDS))
     try:
-        one = [Part(b"meanwhile", "UTF8", "COMPLETE")]
+        one = [WirePart(b"meanwhile", "UTF8", "COMPLETE")]
         try:
-            got = await exchange(quick, one)
-        except Disappointed as wrong:
+            got = await echoed(quick, one)
+        except Unmet as wrong:
             return failed(
                 f"while one stream was not read, another got nothing: {wrong.summary}",
                 expected="the other streams of the connection go on",
@@ -263,12 +263,12 @@ async def part_8_mib(stage: EndpointStage) -> Outcome:
 
 async def _large(stage: EndpointStage, size: int) -> Outcome:
     """The limit is unpublished (K5): a refusal is news, other bytes are a fault."""
-    part = Part(bytes(range(256)) * (size * _MIB // 256), "BINARY", "COMPLETE")
+    part = WirePart(bytes(range(256)) * (size * _MIB // 256), "BINARY", "COMPLETE")
     duplex = await stage.open()
     try:
         await duplex.send(part, _LARGE_SECONDS)
         got = await duplex.receive(_LARGE_SECONDS, f"the part of {size} MiB")
-    except Disappointed as wrong:
+    except Unmet as wrong:
         return failed(f"a part of {size} MiB: {wrong.summary}", expected="the part, or an error")
     found = got.part if isinstance(got, Event) else None
     if found is None:

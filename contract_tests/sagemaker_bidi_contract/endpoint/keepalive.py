@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from sagemaker_bidi_contract.checks import ENDPOINT
-from sagemaker_bidi_contract.endpoint.echoing import compared, exchange
+from sagemaker_bidi_contract.endpoint.echoing import compared, echoed
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import EndpointStage
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, ok
 from sagemaker_bidi_contract.wire.duplex import Duplex
-from sagemaker_bidi_contract.wire.events import Event, Part
+from sagemaker_bidi_contract.wire.events import Event, WirePart
 from sagemaker_bidi_contract.wire.http2_stream import StreamEnd
 
 _PING_SECONDS = 60.0
@@ -39,8 +39,8 @@ async def idle(stage: EndpointStage) -> Outcome:
             f"{said} after {after * stage.scale:.0f} s of silence",
             expected="a container that answers its pings is kept",
         )
-    part = [Part(b"still here", "UTF8", "COMPLETE")]
-    got = await exchange(duplex, part)
+    part = [WirePart(b"still here", "UTF8", "COMPLETE")]
+    got = await echoed(duplex, part)
     return compared(part, got, f"open after {silence:g} s of silence, and a part came back")
 
 
@@ -95,5 +95,5 @@ async def _ended(duplex: Duplex, within: float) -> tuple[str, float] | None:
                 return said, time.perf_counter() - started
             if isinstance(got, Event) and got.is_error:
                 error = str(got)
-    except Disappointed:
+    except Unmet:
         return None

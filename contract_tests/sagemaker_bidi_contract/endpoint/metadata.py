@@ -10,7 +10,7 @@ from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.refusals import model_error
 from sagemaker_bidi_contract.endpoint.stage import EndpointStage
 from sagemaker_bidi_contract.obeying import METADATA_PATH, OTHER_METADATA_PATH, QUERY
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, informational, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, informational, ok
 from sagemaker_bidi_contract.wire.duplex import QUERY_STRING, Duplex
 
 _ONLY_THE_BILL = "what was counted only the bill shows"
@@ -99,7 +99,7 @@ async def metadata_lost(stage: EndpointStage) -> Outcome:
     await tell(duplex, "lose-metadata")
     try:
         error, end = await error_and_end(duplex)
-    except Disappointed:
+    except Unmet:
         return departs("M3", "the data stream went on", expected="it ends with 424")
     said = f"{error or 'no error'}, then {end.how}"
     if error is None or b"424" not in error.payload:

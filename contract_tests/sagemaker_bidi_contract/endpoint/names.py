@@ -13,7 +13,7 @@ from sagemaker_bidi_contract.wire.duplex import (
     INVOCATION_PATH,
     QUERY_STRING,
     TARGET_VARIANT,
-    Refusal,
+    ReceivedRefusal,
 )
 
 _LONGEST_NAME = 63
@@ -86,7 +86,7 @@ for _bad in _BAD:
     _register(_bad)
 
 
-def well_formed(refusal: Refusal) -> Outcome | None:
+def well_formed(refusal: ReceivedRefusal) -> Outcome | None:
     """What is wrong with the form of a refusal (O7), or None."""
     expected = "x-amzn-errortype, x-amzn-requestid, and JSON with a Message"
     if not refusal.type:
@@ -100,7 +100,7 @@ def well_formed(refusal: Refusal) -> Outcome | None:
     return None
 
 
-def _validation(refusal: Refusal) -> Outcome:
+def _validation(refusal: ReceivedRefusal) -> Outcome:
     if refusal.type != "InputValidationError":
         return non_strict(
             f"{refusal}: {refusal.message}",
@@ -180,7 +180,7 @@ async def method(stage: EndpointStage) -> Outcome:
     return _refused(refusal)
 
 
-def _refused(refusal: Refusal) -> Outcome:
+def _refused(refusal: ReceivedRefusal) -> Outcome:
     if not 400 <= refusal.status < 500:
         return departs("W1", f"{refusal}", expected="a 4xx")
     return ok(f"{refusal}")

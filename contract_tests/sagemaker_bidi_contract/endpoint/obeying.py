@@ -9,9 +9,9 @@ from sagemaker_bidi_contract.checks import ENDPOINT
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import EndpointStage
 from sagemaker_bidi_contract.obeying import COMMAND
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, ok
 from sagemaker_bidi_contract.wire.duplex import Duplex
-from sagemaker_bidi_contract.wire.events import Event, Part
+from sagemaker_bidi_contract.wire.events import Event, WirePart
 from sagemaker_bidi_contract.wire.http2_stream import StreamEnd
 
 ANSWER_SECONDS = 10.0
@@ -23,14 +23,14 @@ _PREFIX = "x-amzn-sagemaker-"
 async def tell(duplex: Duplex, command: str, **more: object) -> None:
     """Give the obeying container a command."""
     text = json.dumps({COMMAND: command, **more})
-    await duplex.send(Part(text.encode(), "UTF8", "COMPLETE"))
+    await duplex.send(WirePart(text.encode(), "UTF8", "COMPLETE"))
 
 
 async def ask(duplex: Duplex, command: str, **more: object) -> dict[str, Any]:
     """Give the obeying container a command that it answers.
 
     Raises:
-        Disappointed: no answer, or the container is another one.
+        Unmet: no answer, or the container is another one.
     """
     await tell(duplex, command, **more)
     part = await duplex.part(ANSWER_SECONDS, f"the container's answer to {command!r}")
@@ -39,7 +39,7 @@ async def ask(duplex: Duplex, command: str, **more: object) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or COMMAND in answer:
-        raise Disappointed(
+        raise Unmet(
             f"the container answered {command!r} with {part}",
             "an answer of python -m sagemaker_bidi_contract.obeying, as --behind obeying says",
         )
@@ -103,7 +103,7 @@ async def error_and_end(duplex: Duplex) -> tuple[Event | None, StreamEnd]:
     """Read to the end; gives the error that came before it.
 
     Raises:
-        Disappointed: no end in time.
+        Unmet: no end in time.
     """
     error = None
     while isinstance(got := await duplex.receive(ANSWER_SECONDS, "the end of the stream"), Event):

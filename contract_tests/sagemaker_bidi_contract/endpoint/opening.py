@@ -7,13 +7,13 @@ import contextlib
 import ssl
 
 from sagemaker_bidi_contract.checks import ENDPOINT
-from sagemaker_bidi_contract.endpoint.echoing import exchange
+from sagemaker_bidi_contract.endpoint.echoing import echoed
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import ANSWER_SECONDS, EndpointStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, informational, ok
-from sagemaker_bidi_contract.wire.duplex import EVENT_STREAM, Refusal
-from sagemaker_bidi_contract.wire.events import Part
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, informational, ok
+from sagemaker_bidi_contract.wire.duplex import EVENT_STREAM, ReceivedRefusal
+from sagemaker_bidi_contract.wire.events import WirePart
 from sagemaker_bidi_contract.wire.http2 import tls_context
 
 _HEADERS_FIRST_SECONDS = 5.0
@@ -38,7 +38,7 @@ async def opens(stage: EndpointStage) -> Outcome:
     duplex = await stage.invoke()
     try:
         refusal = await duplex.refusal(_HEADERS_FIRST_SECONDS)
-    except Disappointed as wrong:
+    except Unmet as wrong:
         return await _opens_late(stage, wrong)
     stage.remember(refusal is None)
     if refusal is not None:
@@ -51,13 +51,13 @@ async def opens(stage: EndpointStage) -> Outcome:
     return ok(f"HTTP 200 after {milliseconds(duplex.stream.seconds)}, with nothing sent before")
 
 
-async def _opens_late(stage: EndpointStage, wrong: Disappointed) -> Outcome:
+async def _opens_late(stage: EndpointStage, wrong: Unmet) -> Outcome:
     stage.remember(False)
     duplex = await stage.invoke()
-    await duplex.send(Part(stage.options.message.encode(), "UTF8"))
+    await duplex.send(WirePart(stage.options.message.encode(), "UTF8"))
     try:
         refusal = await duplex.refusal(ANSWER_SECONDS)
-    except Disappointed:
+    except Unmet:
         return failed(wrong.summary, expected="an answer to the request")
     stage.remember(refusal is None)
     return departs(
@@ -68,7 +68,7 @@ async def _opens_late(stage: EndpointStage, wrong: Disappointed) -> Outcome:
     )
 
 
-def _advice(refusal: Refusal) -> str:
+def _advice(refusal: ReceivedRefusal) -> str:
     match refusal.status:
         case 403:
             return "check credentials, region, and this machine's clock"
@@ -132,7 +132,7 @@ async def request_id(stage: EndpointStage) -> Outcome:
 )
 async def send_first(stage: EndpointStage) -> Outcome:
     duplex = await stage.invoke()
-    part = Part(stage.options.message.encode(), "UTF8", "COMPLETE")
+    part = WirePart(stage.options.message.encode(), "UTF8", "COMPLETE")
     await duplex.send(part)
     await duplex.opened(ANSWER_SECONDS)
     if await stage.missing("echo") is not None:
@@ -156,8 +156,8 @@ async def many_streams(stage: EndpointStage) -> Outcome:
         await duplex.opened(ANSWER_SECONDS)
     if await stage.missing("echo") is None:
         for number, duplex in enumerate(opened):
-            part = Part(f"stream {number}".encode(), "UTF8", "COMPLETE")
-            if (got := await exchange(duplex, [part])) != [part]:
+            part = WirePart(f"stream {number}".encode(), "UTF8", "COMPLETE")
+            if (got := await echoed(duplex, [part])) != [part]:
                 shown = ", ".join(map(str, got)) or "nothing"
                 return failed(f"stream {number + 1} got {shown}", expected=str(part))
     return ok(f"{len(opened)} streams, all open at once")

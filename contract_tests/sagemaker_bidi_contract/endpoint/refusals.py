@@ -12,9 +12,9 @@ from sagemaker_bidi_contract.endpoint.names import well_formed
 from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.stage import ANSWER_SECONDS, EndpointStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, informational, ok
-from sagemaker_bidi_contract.wire.duplex import INVOCATION_PATH, Duplex, Refusal
-from sagemaker_bidi_contract.wire.events import Part
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, informational, ok
+from sagemaker_bidi_contract.wire.duplex import INVOCATION_PATH, Duplex, ReceivedRefusal
+from sagemaker_bidi_contract.wire.events import WirePart
 
 NO_SUCH_ENDPOINT = "contract-check-no-such-endpoint"
 _UNUSUAL_PATH = "contract-check/no-such-path"
@@ -49,7 +49,7 @@ async def early_end(stage: EndpointStage) -> Outcome:
     on = await stage.connect()
     sibling = await stage.open(on)
     duplex = await stage.invoke(on, endpoint=NO_SUCH_ENDPOINT)
-    await duplex.send(Part(bytes(_DATA_FRAME), "BINARY"))
+    await duplex.send(WirePart(bytes(_DATA_FRAME), "BINARY"))
     if await duplex.refusal(ANSWER_SECONDS) is None:
         return failed("a stream opened on an endpoint that nobody made", expected="a refusal")
     # h2 would not send on a stream that has been reset, as bytes under way do not know yet.
@@ -95,7 +95,7 @@ async def upgrade_refused(stage: EndpointStage) -> Outcome:
     return model_error(refusal)
 
 
-def model_error(refusal: Refusal) -> Outcome:
+def model_error(refusal: ReceivedRefusal) -> Outcome:
     """Whether a refusal is the 424 of a container that does not take the stream (O4)."""
     if (refusal.status, refusal.type) != (424, "ModelError"):
         return departs("O4", f"{refusal}: {refusal.message}", expected="HTTP 424 ModelError")
@@ -143,6 +143,6 @@ async def throttling(stage: EndpointStage) -> Outcome:
 async def _answer(duplex: Duplex) -> str:
     try:
         refusal = await duplex.refusal(60.0)
-    except Disappointed as wrong:
+    except Unmet as wrong:
         return f"no answer ({wrong.summary})"
     return "HTTP 200" if refusal is None else str(refusal)

@@ -10,7 +10,7 @@ from sagemaker_bidi_contract.endpoint.provenance import departs
 from sagemaker_bidi_contract.endpoint.refusals import NO_SUCH_ENDPOINT
 from sagemaker_bidi_contract.endpoint.stage import EndpointStage
 from sagemaker_bidi_contract.exchange import milliseconds
-from sagemaker_bidi_contract.verdicts import Disappointed, Outcome, failed, ok
+from sagemaker_bidi_contract.verdicts import Outcome, Unmet, failed, ok
 
 _SECONDS = 10.0
 _LIMIT = 45.0
@@ -20,15 +20,15 @@ async def _within[T](stage: EndpointStage, what: str, waiting: asyncio.Future[T]
     """Wait for the SDK.
 
     Raises:
-        Disappointed: it did not come in time, or the stream broke.
+        Unmet: it did not come in time, or the stream broke.
     """
     try:
         async with asyncio.timeout(_SECONDS):
             return await waiting
     except TimeoutError:
-        raise Disappointed(f"{what} did not come within {_SECONDS:g} s", what) from None
+        raise Unmet(f"{what} did not come within {_SECONDS:g} s", what) from None
     except StreamError as error:
-        raise Disappointed(f"in place of {what}: {error.what}", what) from error
+        raise Unmet(f"in place of {what}: {error.what}", what) from error
 
 
 async def _opened(stage: EndpointStage, stream: Stream) -> None:

@@ -14,8 +14,8 @@ from sagemaker_bidi.replay.targets import Target
 from sagemaker_bidi_client import Stream, StreamError, open_stream
 from sagemaker_bidi_contract.exchange import ExchangeLog
 from sagemaker_bidi_contract.options import BEHIND, Behind, EndpointTarget, Options, TargetError
-from sagemaker_bidi_contract.verdicts import Disappointed
-from sagemaker_bidi_contract.wire.duplex import Duplex, Invocation, Refusal, invoke
+from sagemaker_bidi_contract.verdicts import Unmet
+from sagemaker_bidi_contract.wire.duplex import Duplex, Invocation, ReceivedRefusal, invoke
 from sagemaker_bidi_contract.wire.http2 import Http2Connection, tls_context
 from sagemaker_bidi_contract.wire.identity import Identity, NoIdentity, resolve_identity
 from sagemaker_bidi_contract.wire.reach import why_unreachable
@@ -93,7 +93,7 @@ class EndpointStage:
         """Open a connection; it is closed after the check.
 
         Raises:
-            Disappointed: no HTTP/2 over TLS.
+            Unmet: no HTTP/2 over TLS.
         """
         self._await("an HTTP/2 connection")
         connection = Http2Connection(self.target.host, self.target.port, self.log, self._await)
@@ -102,9 +102,9 @@ class EndpointStage:
             await connection.connect(tls_context(self.options.ca), _CONNECT_SECONDS)
         except TimeoutError:
             said = f"no TLS handshake within {_CONNECT_SECONDS:g} s"
-            raise Disappointed(said, "HTTP/2 over TLS (W1)") from None
+            raise Unmet(said, "HTTP/2 over TLS (W1)") from None
         except OSError as error:
-            raise Disappointed(f"no connection: {error}", "HTTP/2 over TLS (W1)") from error
+            raise Unmet(f"no connection: {error}", "HTTP/2 over TLS (W1)") from error
         return connection
 
     async def invoke(self, connection: Http2Connection | None = None, **fields: Any) -> Duplex:
@@ -115,7 +115,7 @@ class EndpointStage:
             fields: of `Invocation`, beside the endpoint's name.
 
         Raises:
-            Disappointed: no connection.
+            Unmet: no connection.
         """
         on = connection or await self.connect()
         asked = Invocation(**{"endpoint": self.endpoint, **fields})
@@ -123,14 +123,14 @@ class EndpointStage:
         self._duplexes.append(duplex)
         return duplex
 
-    async def ask(self, **fields: Any) -> Refusal | None:
+    async def ask(self, **fields: Any) -> ReceivedRefusal | None:
         """Send a request and wait for its answer; None for a stream that opened.
 
         Args:
             fields: of `Invocation`, beside the endpoint's name.
 
         Raises:
-            Disappointed: no answer in time.
+            Unmet: no answer in time.
         """
         return await (await self.invoke(**fields)).refusal(ANSWER_SECONDS)
 
@@ -142,7 +142,7 @@ class EndpointStage:
             fields: of `Invocation`, beside the endpoint's name.
 
         Raises:
-            Disappointed: it did not open.
+            Unmet: it did not open.
         """
         duplex = await self.invoke(connection, **fields)
         await duplex.opened(ANSWER_SECONDS)
@@ -189,7 +189,7 @@ class EndpointStage:
         """Why a check with this requirement cannot be made here, or None.
 
         Raises:
-            Disappointed: no stream opens, and no check has said so yet.
+            Unmet: no stream opens, and no check has said so yet.
         """
         options = self.options
         match capability:
@@ -242,7 +242,7 @@ class EndpointStage:
             try:
                 await self.open()
                 self._opens = True
-            except Disappointed:
+            except Unmet:
                 self._opens = False
                 raise
             finally:
@@ -269,7 +269,7 @@ class EndpointStage:
             return f"{address} does not speak TLS ({error.reason or error})"
         except (OSError, UnicodeError) as error:
             return why_unreachable(self.target, error)
-        except Disappointed as wrong:
+        except Unmet as wrong:
             return f"{address} does not speak HTTP/2: {wrong.summary}"
         finally:
             await connection.dispose()

@@ -11,8 +11,8 @@ from h2.errors import ErrorCodes
 from smithy_aws_event_stream.events import EventMessage
 
 from sagemaker_bidi_contract.exchange import beginning
-from sagemaker_bidi_contract.verdicts import Disappointed
-from sagemaker_bidi_contract.wire.events import Event, Part
+from sagemaker_bidi_contract.verdicts import Unmet
+from sagemaker_bidi_contract.wire.events import Event, WirePart
 from sagemaker_bidi_contract.wire.http2 import Http2Connection
 from sagemaker_bidi_contract.wire.http2_stream import Http2Stream, StreamEnd
 from sagemaker_bidi_contract.wire.identity import Identity
@@ -60,7 +60,7 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ReceivedRefusal:
     """A response in place of a stream.
 
     Args:
@@ -104,17 +104,17 @@ class Duplex:
         """Wait for the 200.
 
         Raises:
-            Disappointed: another answer, or none in time.
+            Unmet: another answer, or none in time.
         """
         refusal = await self.refusal(within)
         if refusal is not None:
-            raise Disappointed(f"the invocation was answered with {refusal}", "HTTP 200")
+            raise Unmet(f"the invocation was answered with {refusal}", "HTTP 200")
 
-    async def refusal(self, within: float) -> Refusal | None:
+    async def refusal(self, within: float) -> ReceivedRefusal | None:
         """Wait for the answer; None for a stream that opened.
 
         Raises:
-            Disappointed: no answer in time, or one that does not end.
+            Unmet: no answer in time, or one that does not end.
         """
         stream = self.stream
         status = await stream.answered(within)
@@ -129,7 +129,7 @@ class Duplex:
             body = json.loads(stream.body)
         except ValueError:
             body = None
-        return Refusal(
+        return ReceivedRefusal(
             status,
             named,
             body if isinstance(body, dict) else None,
@@ -142,11 +142,11 @@ class Duplex:
         assert self._signer is not None, "the request was not signed"
         return await self._signer.sign(event)
 
-    async def send(self, part: Part, within: float = 10.0) -> None:
+    async def send(self, part: WirePart, within: float = 10.0) -> None:
         """Send a part in a signed message.
 
         Raises:
-            Disappointed: the HTTP/2 windows stay closed.
+            Unmet: the HTTP/2 windows stay closed.
         """
         data = await self.sign(part.message())
         self.note(str(part))
@@ -173,27 +173,27 @@ class Duplex:
         """The next message, or the end.
 
         Raises:
-            Disappointed: neither came in time.
+            Unmet: neither came in time.
         """
         return await self.stream.receive(within, what)
 
-    async def part(self, within: float, what: str) -> Part:
+    async def part(self, within: float, what: str) -> WirePart:
         """The next part.
 
         Raises:
-            Disappointed: something else came, or nothing in time.
+            Unmet: something else came, or nothing in time.
         """
         got = await self.receive(within, what)
         part = got.part if isinstance(got, Event) else None
         if part is None:
             came = got.how if isinstance(got, StreamEnd) else str(got)
-            raise Disappointed(f"in place of {what} came {came}", what)
+            raise Unmet(f"in place of {what} came {came}", what)
         return part
 
     async def leave(self, within: float = 2.0) -> None:
         """Close the input and wait for the end, or reset the stream."""
         if self.stream.status == 200 and self._signer is not None:
-            with contextlib.suppress(Disappointed):
+            with contextlib.suppress(Unmet):
                 if not self.stream.over:
                     await self.close_input()
                 await self.stream.finished(within)
@@ -216,7 +216,7 @@ async def invoke(
         who: the stream's name in the exchange.
 
     Raises:
-        Disappointed: the connection is gone.
+        Unmet: the connection is gone.
     """
     authority = f"{connection.host}:{connection.port}"
     if ":" in connection.host:

@@ -25,7 +25,7 @@ _SHOWN_OF_LARGE = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WirePart:
     """A payload part; None leaves a header out.
 
     Args:
@@ -89,11 +89,13 @@ class Event:
         return self.headers.get(":message-type") in ("exception", "error")
 
     @property
-    def part(self) -> Part | None:
+    def part(self) -> WirePart | None:
         """The part that it carries, if it is one."""
         if self.headers.get(":message-type") != "event" or self.name != PART:
             return None
-        return Part(self.payload, self.headers.get("DataType"), self.headers.get("CompletionState"))
+        return WirePart(
+            self.payload, self.headers.get("DataType"), self.headers.get("CompletionState")
+        )
 
     def __str__(self) -> str:
         if (part := self.part) is not None:

@@ -15,14 +15,14 @@ import h2.events
 import h2.exceptions
 
 from sagemaker_bidi_contract.exchange import ExchangeLog
-from sagemaker_bidi_contract.verdicts import Disappointed
+from sagemaker_bidi_contract.verdicts import Unmet
 from sagemaker_bidi_contract.wire.http2_stream import Http2Stream, code_name
 
 _CHUNK = 256 * 1024
 _CONNECTION_WINDOW = 2**30
 
 
-class Lost(Disappointed):
+class Lost(Unmet):
     """The connection or the stream ended before its time."""
 
 
@@ -70,14 +70,14 @@ class Http2Connection:
         """Connect, and wait for the server's SETTINGS.
 
         Raises:
-            Disappointed: no SETTINGS in time, or no HTTP/2.
+            Unmet: no SETTINGS in time, or no HTTP/2.
             OSError: no TCP connection, or no TLS.
         """
         async with asyncio.timeout(within):
             reader, self._writer = await asyncio.open_connection(self.host, self.port, ssl=context)
         if self.protocol != "h2":
             settled = self.protocol or "nothing"
-            raise Disappointed(f"ALPN settled on {settled}", "ALPN settles on h2")
+            raise Unmet(f"ALPN settled on {settled}", "ALPN settles on h2")
         self.h2.initiate_connection()
         self.h2.increment_flow_control_window(_CONNECTION_WINDOW)
         self.flush()
@@ -149,7 +149,7 @@ class Http2Connection:
 
         Raises:
             Lost: the connection ended first.
-            Disappointed: it did not come in time.
+            Unmet: it did not come in time.
         """
         self._awaiting(what)
         deadline = time.perf_counter() + within
@@ -161,7 +161,7 @@ class Http2Connection:
                 async with asyncio.timeout(max(deadline - time.perf_counter(), 0)):
                     await self._changed.wait()
             except TimeoutError:
-                raise Disappointed(
+                raise Unmet(
                     f"{what} did not come within {within:g} s", f"{what} within {within:g} s"
                 ) from None
 
@@ -169,7 +169,7 @@ class Http2Connection:
         """Have the server answer a PING; gives the seconds that it took.
 
         Raises:
-            Disappointed: no answer in time, or the connection ended.
+            Unmet: no answer in time, or the connection ended.
         """
         count = self._acked_pings + 1
         started = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import h2.exceptions
 from h2.errors import ErrorCodes
 
-from sagemaker_bidi_contract.verdicts import Disappointed
+from sagemaker_bidi_contract.verdicts import Unmet
 from sagemaker_bidi_contract.wire.events import Event, Malformed, Messages
 
 if TYPE_CHECKING:
@@ -130,19 +130,19 @@ class Http2Stream:
         """Wait for the response's headers; gives the status.
 
         Raises:
-            Disappointed: none in time, or the stream ended without.
+            Unmet: none in time, or the stream ended without.
         """
         what = "the response's headers"
         await self.connection.until(lambda: bool(self.headers) or self.over, within, what)
         if self.status is None:
-            raise Disappointed(f"the stream ended without an answer: {self._ending().how}", what)
+            raise Unmet(f"the stream ended without an answer: {self._ending().how}", what)
         return self.status
 
     async def finished(self, within: float) -> StreamEnd:
         """Wait for the end of the response.
 
         Raises:
-            Disappointed: it did not end in time.
+            Unmet: it did not end in time.
         """
         await self.connection.until(lambda: self.over, within, "the end of the response")
         return self._ending()
@@ -151,7 +151,7 @@ class Http2Stream:
         """The next message, or the end; the end is given again and again.
 
         Raises:
-            Disappointed: neither came in time, or it is no event-stream message.
+            Unmet: neither came in time, or it is no event-stream message.
         """
         await self.connection.until(
             lambda: bool(self._events or self._malformed or self.over), within, what
@@ -159,7 +159,7 @@ class Http2Stream:
         if self._events:
             return self._events.popleft()
         if self._malformed:
-            raise Disappointed(
+            raise Unmet(
                 f"the response holds bytes that are no event-stream message: {self._malformed}",
                 f"{what}, encoded as W3 has it",
             )
@@ -174,7 +174,7 @@ class Http2Stream:
         """Send DATA as the windows allow; stops at the stream's end.
 
         Raises:
-            Disappointed: the windows stay closed.
+            Unmet: the windows stay closed.
         """
         connection, view = self.connection, memoryview(data)
         room = "room in the HTTP/2 windows for more input"

@@ -15,7 +15,7 @@ from websockets.uri import WebSocketURI
 
 from sagemaker_bidi_contract.exchange import ExchangeLog, milliseconds
 from sagemaker_bidi_contract.options import ContainerTarget
-from sagemaker_bidi_contract.verdicts import Disappointed
+from sagemaker_bidi_contract.verdicts import Unmet
 from sagemaker_bidi_contract.wire.stream import FrameStream
 
 
@@ -37,7 +37,7 @@ class Upgrade:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class UpgradeAnswer:
     """What came of an upgrade.
 
     Args:
@@ -66,7 +66,7 @@ async def open_stream(
     who: str,
     log: ExchangeLog,
     awaiting: Callable[[str], None] = lambda what: None,
-) -> Answer:
+) -> UpgradeAnswer:
     """Ask a container for a WebSocket.
 
     Args:
@@ -77,7 +77,7 @@ async def open_stream(
         awaiting: is told what is waited for.
 
     Raises:
-        Disappointed: no answer in time, or one that is no opening handshake.
+        Unmet: no answer in time, or one that is no opening handshake.
         OSError: no TCP connection.
     """
     what = f"an answer to the upgrade on {upgrade.path}"
@@ -86,9 +86,7 @@ async def open_stream(
         async with asyncio.timeout(upgrade.within):
             return await _open(target, upgrade, who, log, awaiting)
     except TimeoutError:
-        raise Disappointed(
-            f"the upgrade was not answered within {upgrade.within:g} s", what
-        ) from None
+        raise Unmet(f"the upgrade was not answered within {upgrade.within:g} s", what) from None
 
 
 async def _open(
@@ -97,7 +95,7 @@ async def _open(
     who: str,
     log: ExchangeLog,
     awaiting: Callable[[str], None],
-) -> Answer:
+) -> UpgradeAnswer:
     reader, writer = await _connect(target, upgrade.receive_buffer)
     path, _, query = upgrade.path.partition("?")
     uri = WebSocketURI(False, target.host, target.port, path, query)
@@ -125,33 +123,33 @@ async def _answer(
     response: object,
     when: tuple[float, float],
     log: ExchangeLog,
-) -> Answer:
+) -> UpgradeAnswer:
     if not isinstance(response, Response):
         await stream.dispose()
         error = protocol.handshake_exc
         if isinstance(error, InvalidHandshake | ValueError) and not isinstance(
             error.__cause__, EOFError
         ):
-            raise Disappointed(
+            raise Unmet(
                 f"the answer to the upgrade cannot be read: {error.__cause__ or error}",
                 "HTTP 101 in lines of 8 KiB at most, each header as NAME: VALUE (RFC 9112, 5)",
             )
         log.add(stream.who, "received", "TCP ended without an answer to the upgrade")
-        return Answer(*when, None)
+        return UpgradeAnswer(*when, None)
     took = f"after {milliseconds(when[1])}"
     log.add(stream.who, "received", f"HTTP {response.status_code} {took}")
     headers = {name.lower(): value for name, value in response.headers.raw_items()}
     if response.status_code != 101:
         await stream.dispose()
-        return Answer(*when, response.status_code, headers)
+        return UpgradeAnswer(*when, response.status_code, headers)
     if protocol.handshake_exc is not None:
         await stream.dispose()
-        raise Disappointed(
+        raise Unmet(
             f"the 101 is no valid opening handshake: {protocol.handshake_exc}",
             "a 101 as RFC 6455, 4.2.2 has it",
         )
     stream.start()
-    return Answer(*when, 101, headers, stream)
+    return UpgradeAnswer(*when, 101, headers, stream)
 
 
 async def _connect(

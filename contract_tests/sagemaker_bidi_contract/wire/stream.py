@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, State
 
 from sagemaker_bidi_contract.exchange import ExchangeLog, closing
-from sagemaker_bidi_contract.verdicts import Disappointed
+from sagemaker_bidi_contract.verdicts import Unmet
 from sagemaker_bidi_contract.wire.received import End, Message
 from sagemaker_bidi_fixtures.containers.frames import FrameWire
 
@@ -109,7 +109,7 @@ class FrameStream(FrameWire):
             what: what is waited for, in words.
 
         Raises:
-            Disappointed: nothing came in time.
+            Unmet: nothing came in time.
         """
         return await self._receive(time.perf_counter() + within, within, what)
 
@@ -123,7 +123,7 @@ class FrameStream(FrameWire):
             async with asyncio.timeout(max(deadline - time.perf_counter(), 0)):
                 return await self._frames.get()
         except TimeoutError:
-            raise Disappointed(
+            raise Unmet(
                 f"{what} did not come on {self.who} within {within:g} s",
                 f"{what} within {within:g} s",
             ) from None
@@ -135,7 +135,7 @@ class FrameStream(FrameWire):
             Seconds that the pong took.
 
         Raises:
-            Disappointed: no pong in time, or the end of the connection.
+            Unmet: no pong in time, or the end of the connection.
         """
         started = time.perf_counter()
         await self.send(Opcode.PING, payload)
@@ -151,7 +151,7 @@ class FrameStream(FrameWire):
             while True:
                 match await self._receive(deadline, within, what):
                     case End(how=how):
-                        raise Disappointed(f"the connection ended: {how}", what)
+                        raise Unmet(f"the connection ended: {how}", what)
                     case Frame(opcode=Opcode.PONG, data=data) if bytes(data) == payload:
                         return
                     case Frame() as frame:
@@ -163,7 +163,7 @@ class FrameStream(FrameWire):
         """The next data message, its fragments joined, or the end.
 
         Raises:
-            Disappointed: none in time.
+            Unmet: none in time.
         """
         deadline = time.perf_counter() + within
         kind: Literal["text", "binary"] | None = None
@@ -184,7 +184,7 @@ class FrameStream(FrameWire):
         """Wait for the end; gives the data frames that came before it, too.
 
         Raises:
-            Disappointed: no end in time.
+            Unmet: no end in time.
         """
         deadline = time.perf_counter() + within
         frames: list[Frame] = []

@@ -94,7 +94,7 @@ class HostedContainer:
         self._log = ContainerLog(run.endpoint, self._show)
         self._began = 0.0
         self._stopping = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._latest = "has not been asked yet"
         self._healthy = asyncio.Event()
         self._healthy_after = 0.0
@@ -198,7 +198,7 @@ class HostedContainer:
         assert self._lives is not None
         with contextlib.suppress(TimeoutError):
             async with self._clock.within(started + seconds - self._clock.now()):
-                await first_of(asyncio.wait({self._lives}), self._hurried.wait())
+                await first_of(asyncio.wait({self._lives}), self._at_once.wait())
         if not self._lives.done():
             killed = True
             logger.warning(
@@ -219,9 +219,9 @@ class HostedContainer:
         )
         return Stopped(code, took, killed)
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Leave it no time after its SIGTERM: a `stop` under way kills it now."""
-        self._hurried.set()
+        self._at_once.set()
 
     async def first_process(self) -> str:
         """The command line of process 1, the one that gets SIGTERM. Raises DockerError."""

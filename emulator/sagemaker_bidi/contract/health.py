@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PingAnswer:
     """What `GET /ping` gave.
 
     Args:
@@ -57,7 +57,7 @@ class Health:
         strictness: Literal["strict", "lenient"] = "strict",
     ) -> None:
         self.status = Status.CREATING
-        self.latest: Answer | None = None
+        self.latest: PingAnswer | None = None
         self._fails_at = now + startup
         self._interval = interval
         self._startup_interval = startup_interval
@@ -70,13 +70,13 @@ class Health:
         """When the next check is due; None once the endpoint has failed."""
         return None if self.status is Status.FAILED else self._next
 
-    def passes(self, answer: Answer) -> bool:
+    def passes(self, answer: PingAnswer) -> bool:
         """Whether an answer counts as healthy."""
         if answer.status is None:
             return False
         return answer.status == 200 if self._strict else answer.status < 500
 
-    def too_kind(self, answer: Answer) -> bool:
+    def passes_only_here(self, answer: PingAnswer) -> bool:
         """Whether an answer passes that would never bring a container into service at SageMaker."""
         return self.passes(answer) and answer.status != 200
 
@@ -99,7 +99,7 @@ class Health:
                 why += "; a failed endpoint stays so: start the container, then the emulator again"
         return no_such_endpoint(endpoint, account, why)
 
-    def receive_answer(self, answer: Answer, now: float) -> Status | None:
+    def receive_answer(self, answer: PingAnswer, now: float) -> Status | None:
         """Take an answer into account; once the endpoint has failed, none counts any more.
 
         Returns:

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-type Provenance = Literal["documented", "reported", "assumed", "conflict"]
+from sagemaker_bidi.contract.settings import Provenance
+
 type Number = int | float | str | list[int] | list[str]
 
 PROVENANCES: Mapping[Provenance, str] = {

@@ -20,7 +20,7 @@ from sagemaker_bidi_bridge.server import BridgeServer
 from sagemaker_bidi_bridge.settings import Settings as BridgeSettings
 from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.events import Event, Result
-from sagemaker_bidi_client.transcription import Plan, transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 
 ENDPOINT = "voxtral"
 # Seconds that bridge and container may take to accept. SageMaker gives 0.25 (O3): a machine that is
@@ -110,7 +110,7 @@ async def run_demo(
                 result = await transcribe(
                     running.speech.audio,
                     TimedStream(stream, stopwatch),
-                    Plan(),
+                    Delivery(),
                     on_event=on_event,
                 )
     return Outcome(result, running.speech.words, stopwatch.hops())

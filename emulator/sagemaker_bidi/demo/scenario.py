@@ -28,8 +28,7 @@ from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError
 from sagemaker_bidi_client.events import Event
 from sagemaker_bidi_client.stream import Stream
-from sagemaker_bidi_client.transcription import Plan as Pace
-from sagemaker_bidi_client.transcription import transcribe
+from sagemaker_bidi_client.transcription import Delivery, transcribe
 from sagemaker_bidi_fixtures.vllm.server import StandInVLLM
 from sagemaker_bidi_fixtures.vllm.sessions import Observer
 
@@ -137,7 +136,7 @@ class _Talk:
     async def run(self) -> None:
         """Stream the audio; stay on for what the clock does after it."""
         emulator = self._emulator
-        pace = Pace(open_timeout=PATIENCE, send_timeout=PATIENCE, final_timeout=PATIENCE)
+        pace = Delivery(open_timeout=PATIENCE, send_timeout=PATIENCE, final_timeout=PATIENCE)
         try:
             async with open_stream(
                 ENDPOINT, endpoint_url=emulator.url, region=emulator.region, ca=emulator.ca

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sagemaker_bidi.clock import Clock
 from sagemaker_bidi.contract.errors import Refused
-from sagemaker_bidi.contract.health import Answer, Health, Status, Strictness
+from sagemaker_bidi.contract.health import Health, PingAnswer, Status, Strictness
 from sagemaker_bidi.contract.settings import ContractSettings
 from sagemaker_bidi.endpoints.endpoints import ACCOUNT, Endpoint, Variant
 from sagemaker_bidi.endpoints.ping import ping
@@ -153,7 +153,7 @@ class Monitor:
             logger.log(
                 level, "%s: %s: GET %s %s (K4)", label, changed, _ping_url(variant), answer.what
             )
-        if changed is Status.IN_SERVICE and health.too_kind(answer):
+        if changed is Status.IN_SERVICE and health.passes_only_here(answer):
             logger.warning(
                 "%s: /ping %s, not 200: SageMaker would never bring this container into service "
                 "(K4); it is taken all the same, as health is lenient",
@@ -166,7 +166,7 @@ class Monitor:
                 "%s: %s: GET %s %s (K4)", label, health.status, _ping_url(variant), answer.what
             )
 
-    def _is_news(self, key: tuple[str, str], before: Answer | None, answer: Answer) -> bool:
+    def _is_news(self, key: tuple[str, str], before: PingAnswer | None, answer: PingAnswer) -> bool:
         # Through a published port, what is not up yet refuses and resets connections in turn.
         silent = self._silent.setdefault(key, set())
         reason = answer.what.partition(" (")[0]
@@ -177,12 +177,12 @@ class Monitor:
         silent.add(reason)
         return not known
 
-    async def _ask(self, variant: Variant, health: Health) -> Answer:
+    async def _ask(self, variant: Variant, health: Health) -> PingAnswer:
         seconds = self._settings.health_timeout
         if self._answers == "503":
-            return Answer(503, "answered 503, as a scenario has it")
+            return PingAnswer(503, "answered 503, as a scenario has it")
         if self._answers == "slow" and health.status is not Status.CREATING:
-            return Answer(None, f"did not answer within {seconds:g} s, as a scenario has it")
+            return PingAnswer(None, f"did not answer within {seconds:g} s, as a scenario has it")
         return await ping(variant.url, clock=self._clock.unscaled, seconds=seconds)
 
 

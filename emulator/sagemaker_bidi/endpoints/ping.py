@@ -8,14 +8,14 @@ from urllib.parse import SplitResult, urlsplit
 import h11
 
 from sagemaker_bidi.clock import Clock
-from sagemaker_bidi.contract.health import Answer
+from sagemaker_bidi.contract.health import PingAnswer
 
 READ_SIZE = 16 * 1024
 # h11 quotes the whole line that it cannot read.
 LONGEST_DETAIL = 200
 
 
-async def ping(url: str, *, clock: Clock, seconds: float) -> Answer:
+async def ping(url: str, *, clock: Clock, seconds: float) -> PingAnswer:
     """Ask a container for its health.
 
     Args:
@@ -28,14 +28,16 @@ async def ping(url: str, *, clock: Clock, seconds: float) -> Answer:
         async with clock.within(seconds):
             status = await _get(address)
     except TimeoutError:
-        return Answer(None, f"did not answer within {seconds:g} s")
+        return PingAnswer(None, f"did not answer within {seconds:g} s")
     except OSError as error:
-        return Answer(None, f"could not be reached ({error.strerror or error})")
+        return PingAnswer(None, f"could not be reached ({error.strerror or error})")
     except UnicodeError as error:
-        return Answer(None, f"could not be reached ({address.hostname!r} is no host name: {error})")
+        return PingAnswer(
+            None, f"could not be reached ({address.hostname!r} is no host name: {error})"
+        )
     except (h11.RemoteProtocolError, EOFError) as error:
-        return Answer(None, f"did not answer in HTTP ({str(error)[:LONGEST_DETAIL]})")
-    return Answer(status, f"answered {status}")
+        return PingAnswer(None, f"did not answer in HTTP ({str(error)[:LONGEST_DETAIL]})")
+    return PingAnswer(status, f"answered {status}")
 
 
 async def _get(address: SplitResult) -> int:

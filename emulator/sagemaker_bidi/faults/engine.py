@@ -24,7 +24,7 @@ from sagemaker_bidi.tap import (
     Point,
     Tap,
     TappedSession,
-    taken_apart,
+    unwrapped,
 )
 
 logger = logger_named("bidi.faults")
@@ -265,7 +265,7 @@ class Faults(Tap):
         self, active: _Active, part: _Part, session: TappedSession, passing: Item | Later
     ) -> Sequence[Item | Later]:
         when, fault, scene = active.rule.when, active.rule.fault, part.scene
-        late, item = taken_apart(passing)
+        late, item = unwrapped(passing)
         at = late.at if late is not None and late.at != math.inf else scene.clock.now()
         if active.removal.removed.is_set() or at < session.opened_at + when.at:
             return (passing,)
@@ -353,7 +353,7 @@ def _telling(passing: Item | Later, now: float, due: Sequence[_Due]) -> Later:
     async def crosses() -> None:
         _cross(due)
 
-    late, item = taken_apart(passing)
+    late, item = unwrapped(passing)
     at, waits = (now, ()) if late is None else (late.at, late.waits)
     return Later(item, at, (*waits, crosses))
 

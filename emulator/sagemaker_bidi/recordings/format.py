@@ -16,9 +16,9 @@ from pydantic import ConfigDict, Field
 
 VERSION = 1
 
-type Provenance = Literal["real service", "real engine", "stand-in", "scripted", "unknown"]
+type Origin = Literal["real service", "real engine", "stand-in", "scripted", "unknown"]
 type Sender = Literal["client", "container", "emulator"]
-PROVENANCES: tuple[Provenance, ...] = get_args(Provenance.__value__)
+PROVENANCES: tuple[Origin, ...] = get_args(Origin.__value__)
 
 _MESSAGE_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -54,7 +54,7 @@ class Header:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     recording: Literal[1] = 1
-    provenance: Provenance
+    provenance: Origin
     target: str = ""
     endpoint: str = ""
     variant: str = ""

@@ -21,7 +21,7 @@ from sagemaker_bidi.recordings.format import (
     FrameEvent,
     Header,
     Opening,
-    Provenance,
+    Origin,
     Sender,
     carried,
 )
@@ -34,7 +34,7 @@ _header: TypeAdapter[Header] = TypeAdapter(Header)
 
 
 def from_har(
-    path: Path, *, provenance: Provenance | None = None, entry: int | None = None
+    path: Path, *, provenance: Origin | None = None, entry: int | None = None
 ) -> tuple[Header, tuple[Event, ...]]:
     """Read a WebSocket session out of a HAR file. Its HTTP headers are not taken over.
 
@@ -91,7 +91,7 @@ def _websockets(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-def _header_of(entry: dict[str, Any], provenance: Provenance | None, where: str) -> Header:
+def _header_of(entry: dict[str, Any], provenance: Origin | None, where: str) -> Header:
     if "_recording" in entry:
         try:
             header = _header.validate_python(entry["_recording"])

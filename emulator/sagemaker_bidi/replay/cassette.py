@@ -18,7 +18,7 @@ from sagemaker_bidi.contract.frames import Frame, Opcode
 from sagemaker_bidi.emulator import Emulator
 from sagemaker_bidi.endpoints.addresses import container_url
 from sagemaker_bidi.recordings.files import SUFFIX, Recording, RecordingError, read_recording
-from sagemaker_bidi.recordings.format import Header, Provenance
+from sagemaker_bidi.recordings.format import Header, Origin
 from sagemaker_bidi.recordings.recorder import Recorder
 from sagemaker_bidi.replay.compare import Mode
 from sagemaker_bidi.replay.playback import Playback
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CassetteOptions:
     """What a test's recording is and how it is used.
 
     Args:
@@ -55,7 +55,7 @@ class Plan:
     mode: RecordMode = "none"
     target: str | None = None
     compare: Mode = "json"
-    provenance: Provenance = "unknown"
+    provenance: Origin = "unknown"
 
 
 class Cassette:
@@ -67,29 +67,30 @@ class Cassette:
 
     endpoint = ENDPOINT
 
-    def __init__(self, plan: Plan) -> None:
-        if not _NAME.fullmatch(plan.name):
+    def __init__(self, options: CassetteOptions) -> None:
+        if not _NAME.fullmatch(options.name):
             raise RecordingError(
-                f"{plan.name!r} is no name of a recording: letters, digits, hyphens, dots and "
+                f"{options.name!r} is no name of a recording: letters, digits, hyphens, dots and "
                 "underlines, and no folder"
             )
-        self.plan = plan
-        self.existing = [] if plan.mode == "all" else _existing(plan)
-        self.records = plan.mode in ("new", "all") or (plan.mode == "once" and not self.existing)
+        self.options = options
+        self.existing = [] if options.mode == "all" else _existing(options)
+        missing = options.mode == "once" and not self.existing
+        self.records = options.mode in ("new", "all") or missing
         self._exits = contextlib.AsyncExitStack()
         self._recorder: Recorder | None = None
         self._playback: Playback | None = None
 
     async def __aenter__(self) -> Self:
-        plan = self.plan
+        options = self.options
         if not self.existing and not self.records:
             raise RecordingError(
-                f"there is no recording {plan.name!r} in {plan.folder}; make it with "
+                f"there is no recording {options.name!r} in {options.folder}; make it with "
                 "--bidi-record-mode once --bidi-record-target ws://HOST:PORT"
             )
-        if self.records and plan.target is None:
+        if self.records and options.target is None:
             raise RecordingError(
-                f"the recording {plan.name!r} has to be made, and nothing tells of what; give "
+                f"the recording {options.name!r} has to be made, and nothing tells of what; give "
                 "--bidi-record-target ws://HOST:PORT"
             )
         try:
@@ -97,7 +98,7 @@ class Cassette:
             taps = []
             if self.records:
                 folder = self._exits.enter_context(tempfile.TemporaryDirectory())
-                header = Header(provenance=plan.provenance, target=plan.target or "")
+                header = Header(provenance=options.provenance, target=options.target or "")
                 self._recorder = Recorder(Path(folder), header=header)
                 taps.append(self._recorder)
             self.emulator = await self._exits.enter_async_context(
@@ -117,11 +118,11 @@ class Cassette:
 
     async def _container(self) -> str:
         if not self.existing:
-            assert self.plan.target is not None
-            return container_url(self.plan.target)
+            assert self.options.target is not None
+            return container_url(self.options.target)
         self._playback = Playback(
             self.existing,
-            mode=self.plan.compare,
+            mode=self.options.compare,
             beyond=self._relay if self.records else None,
         )
         await self._exits.enter_async_context(self._playback)
@@ -149,17 +150,17 @@ class Cassette:
         problems = []
         for played in playback.played:
             if not played.alike:
-                problems += played_lines(played, self.plan.compare)
+                problems += played_lines(played, self.options.compare)
         there = len(self.existing)
         if len(playback.played) < there:
             problems.append(
-                f"the recording {self.plan.name!r} was not played to its end: "
+                f"the recording {self.options.name!r} was not played to its end: "
                 f"{len(playback.played)} of its {there} sessions were opened"
             )
         if playback.refused:
             problems.append(
-                f"the recording {self.plan.name!r} has {there} sessions; {playback.refused} more "
-                "were asked for; --bidi-record-mode new records them"
+                f"the recording {self.options.name!r} has {there} sessions; {playback.refused} "
+                "more were asked for; --bidi-record-mode new records them"
             )
         return problems
 
@@ -168,22 +169,22 @@ class Cassette:
         # The first ones went through it too, from the recordings that there are.
         made = sorted(self._recorder.written)[len(self.existing) :]
         if not made and not self.existing:
-            return [f"nothing was recorded for {self.plan.name!r}: no session was opened"]
+            return [f"nothing was recorded for {self.options.name!r}: no session was opened"]
         if not keep:
             return []
-        if self.plan.mode == "all":
-            for recording in _existing(self.plan):
+        if self.options.mode == "all":
+            for recording in _existing(self.options):
                 recording.path.unlink()
-        self.plan.folder.mkdir(parents=True, exist_ok=True)
+        self.options.folder.mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(made, len(self.existing) + 1):
-            _path(self.plan, number).write_bytes(path.read_bytes())
+            _path(self.options, number).write_bytes(path.read_bytes())
         return []
 
     async def _relay(self, connection: FrameSocket) -> None:
-        assert self.plan.target is not None
+        assert self.options.target is not None
         clock = RealClock()
         try:
-            link = await Target.parse(self.plan.target).open("", clock)
+            link = await Target.parse(self.options.target).open("", clock)
         except TargetRefused as refused:
             await connection.close(1011, str(refused)[:100])
             return
@@ -213,15 +214,15 @@ async def _down(connection: FrameSocket, link: Link) -> None:
                 await connection.send(WireOpcode(int(frame.opcode)), frame.payload, fin=frame.fin)
 
 
-def _path(plan: Plan, number: int) -> Path:
+def _path(options: CassetteOptions, number: int) -> Path:
     suffix = "" if number == 1 else f"-{number}"
-    return plan.folder / f"{plan.name}{suffix}{SUFFIX}"
+    return options.folder / f"{options.name}{suffix}{SUFFIX}"
 
 
-def _existing(plan: Plan) -> list[Recording]:
+def _existing(options: CassetteOptions) -> list[Recording]:
     found = []
     number = 1
-    while (path := _path(plan, number)).exists():
+    while (path := _path(options, number)).exists():
         found.append(read_recording(path))
         number += 1
     return found

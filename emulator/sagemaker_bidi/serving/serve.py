@@ -135,12 +135,12 @@ async def _serve(
             first.why,
             grace,
         )
-        hurrying = asyncio.create_task(_hurry(stops, emulator, containers), name="hurry")
+        second = asyncio.create_task(_stop_now(stops, emulator, containers), name="second signal")
         try:
             await emulator.stop(grace=grace)
             await running.aclose()
         finally:
-            hurrying.cancel()
+            second.cancel()
 
 
 def _warn_of_strangers(config: Config) -> None:
@@ -222,16 +222,16 @@ def _hear_orders(orders: int) -> asyncio.Queue[Stop]:
     return stops
 
 
-async def _hurry(
+async def _stop_now(
     stops: asyncio.Queue[Stop],
     emulator: Emulator,
     containers: Sequence[HostedContainer],
 ) -> None:
     """A second signal leaves neither sessions nor containers more time."""
     await stops.get()
-    emulator.hurry()
+    emulator.stop_now()
     for container in containers:
-        container.hurry()
+        container.stop_now()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -17,7 +17,7 @@ from sagemaker_bidi.tap import (
     Tap,
     TappedSession,
     size_of,
-    taken_apart,
+    unwrapped,
 )
 from sagemaker_bidi.transport.container import DATA
 
@@ -55,7 +55,7 @@ class Border:
         for tap in self._taps:
             passed: list[Item | Later] = []
             for each in items:
-                late, inner = taken_apart(each)
+                late, inner = unwrapped(each)
                 passage = Passage(self._session.clock.now(), side, direction, inner)
                 results = await tap.passing(self._session, passage)
                 passed += results if late is None else late.followed_by(results)
@@ -108,7 +108,7 @@ class Crossing:
         rest = iter(crossing)
         try:
             for passing in rest:
-                late, inner = taken_apart(passing)
+                late, inner = unwrapped(passing)
                 if late is not None or not self.lane.idle:
                     await self.lane.put(late, inner, counted)
                 elif (wait := self._arrive(inner, counted)) is not None:
@@ -116,7 +116,7 @@ class Crossing:
         finally:
             # Only where the session ended in the middle of them.
             for passing in rest:
-                self._lose(taken_apart(passing)[1], counted)
+                self._lose(unwrapped(passing)[1], counted)
 
     async def _ask(self, item: Item, counted: bool) -> list[Item | Later]:
         try:
@@ -125,7 +125,7 @@ class Crossing:
             self._lose(item, counted)
             raise
         if counted:
-            inner = [taken_apart(each)[1] for each in crossing]
+            inner = [unwrapped(each)[1] for each in crossing]
             sizes = [size_of(each) for each in inner if _carries_data(each)]
             self._way.replaced(size_of(item), sizes, DROPPED)
         return crossing

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from sagemaker_bidi.replay.cassette import Plan
+    from sagemaker_bidi.replay.cassette import CassetteOptions
 
 # As `sagemaker_bidi.recordings.format` has them, which takes a while to import.
 PROVENANCES = ("real service", "real engine", "stand-in", "scripted", "unknown")
@@ -103,7 +103,7 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[Recorded]:
     with contextlib.ExitStack() as entered:
         try:
             # Tests may be synchronous, or use any event loop.
-            running = OwnThread(Cassette(_plan(request)), "recording")
+            running = OwnThread(Cassette(_options(request)), "recording")
             cassette = entered.enter_context(running)
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
@@ -119,8 +119,8 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[Recorded]:
         pytest.fail("\n".join(problems), pytrace=False)
 
 
-def _plan(request: pytest.FixtureRequest) -> Plan:
-    from sagemaker_bidi.replay.cassette import Plan
+def _options(request: pytest.FixtureRequest) -> CassetteOptions:
+    from sagemaker_bidi.replay.cassette import CassetteOptions
     from sagemaker_bidi.replay.compare import MODES
 
     mark = request.node.get_closest_marker("recording")
@@ -133,7 +133,7 @@ def _plan(request: pytest.FixtureRequest) -> Plan:
         raise pytest.UsageError(f"recording(compare={compare!r}): expected {', '.join(MODES)}")
     config = request.config
     folder = config.getini("bidi_recordings")
-    return Plan(
+    return CassetteOptions(
         config.rootpath / folder if folder else request.path.parent / "recordings",
         mark.args[0],
         config.getoption("--bidi-record-mode"),

@@ -44,7 +44,7 @@ from sagemaker_bidi.transport.container import (
 from sagemaker_bidi.transport.deliveries import UNCOUNTED, Deliveries
 from sagemaker_bidi_client.connect import open_stream
 from sagemaker_bidi_client.errors import StreamError as ClientStreamError
-from sagemaker_bidi_client.sdk import Refusal as Answer
+from sagemaker_bidi_client.sdk import HttpRefusal
 from sagemaker_bidi_client.stream import Stream
 
 OPEN_SECONDS = 30.0
@@ -279,7 +279,7 @@ def _unavailable(reason: str) -> Refusal:
     return service_unavailable("The endpoint behind this one cannot be reached.", reason)
 
 
-def _refusal(url: str, answer: Answer) -> Refusal:
+def _refusal(url: str, answer: HttpRefusal) -> Refusal:
     """The endpoint's refusal, to be passed on as it is."""
     try:
         body = json.loads(answer.body)
