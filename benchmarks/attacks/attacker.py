@@ -7,7 +7,6 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -62,12 +61,7 @@ class Attacker:
         self._reading = asyncio.create_task(self._read())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         # What the server says at the end may still be on its way.
         await asyncio.wait({self._reading}, timeout=5.0 if self._reads else 0.1)
         self._reading.cancel()

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from sagemaker_bidi.config import TEST_KEY
 
@@ -79,12 +78,7 @@ class Environment:
         self.apply(os.environ)
         return self.variables
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         for name, value in self._before.pop().items():
             if value is None:
                 os.environ.pop(name, None)

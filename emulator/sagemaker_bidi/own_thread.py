@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any
 
 
@@ -38,12 +37,7 @@ class OwnThread[T]:
             self._thread.join()
             raise
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._left.set)
         self._thread.join()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -48,12 +47,7 @@ class HeldBack:
         self.url = f"https://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         self._listening.close()
         for task in list(self._tasks):
             task.cancel()

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -207,12 +206,7 @@ class LeanClient:
         await self.until(lambda: self.h2.max_outbound_frame_size != 16_384)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         self.abort()

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import signal
-from types import TracebackType
 from typing import Self
 
 from sagemaker_bidi_contract.options import TargetError
@@ -44,12 +43,7 @@ class ContainerProcess:
             raise TargetError(f"--pid {self.pid}: it cannot be sent SIGTERM: {why}") from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._close()
 
     def terminate(self) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import ssl
 from collections.abc import AsyncIterator
-from types import TracebackType
 from typing import Any, Self
 
 from sagemaker_bidi.replay.targets import Target
@@ -65,12 +64,7 @@ class EndpointStage:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.clear()
 
     @property

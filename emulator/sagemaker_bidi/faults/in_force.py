@@ -63,12 +63,7 @@ class InForce:
         self._plans.add(self._plan)
         return self._plan
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._plan in self._plans.plans:
             self._plans.remove(self._plan.name)
 

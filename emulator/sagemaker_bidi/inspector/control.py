@@ -18,7 +18,6 @@ import logging
 import socket
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, cast
 
 import hypercorn.asyncio
@@ -104,12 +103,7 @@ class Control:
         )
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         assert self._serving is not None
         self._stopping.set()
         self.token_file.unlink(missing_ok=True)
