@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from docs.hooks.messages import messages
@@ -44,3 +47,13 @@ def test_every_command_has_a_section(name: str) -> None:
 
 def test_an_option_is_told_with_what_it_takes_and_does() -> None:
     assert "| `--port PORT` | The emulator's port. |" in options()
+
+
+def test_the_page_of_pytest_lists_every_fixture_of_the_plugin() -> None:
+    top = Path(__file__).parents[2]
+    source = (top / "emulator/sagemaker_bidi/testing/plugin.py").read_text("utf-8")
+    page = (top / "docs/how-to/pytest.md").read_text("utf-8")
+
+    fixtures = re.findall(r"^@pytest\.fixture.*\ndef (\w+)", source, re.MULTILINE)
+    assert "emulator" in fixtures
+    assert set(re.findall(r"^        - (\w+)$", page, re.MULTILINE)) == set(fixtures)
