@@ -219,7 +219,7 @@ def run(settings: Settings, observe: Observe = SessionLog) -> int:
             )
         server = _server(settings, observe, sessions, fit)
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_AcceptLog())
+        loop.set_exception_handler(AcceptLog())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         # The images block them until here: process 1 hears none without a handler.
@@ -240,7 +240,7 @@ def run(settings: Settings, observe: Observe = SessionLog) -> int:
     return 0
 
 
-class _AcceptLog:
+class AcceptLog:
     """Says once a minute that no connection can be accepted, where asyncio does at each try."""
 
     def __init__(self) -> None:

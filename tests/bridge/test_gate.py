@@ -1,6 +1,7 @@
 """The bridge's port: what is too long, too slow or too much is answered, and shuts out nobody."""
 
 import asyncio
+import errno
 import logging
 import resource
 import subprocess
@@ -16,6 +17,7 @@ from websockets.asyncio.server import ServerConnection
 
 from sagemaker_bidi_bridge import BridgeServer, gate
 from sagemaker_bidi_bridge.descriptors import capacity
+from sagemaker_bidi_bridge.server import AcceptLog
 from sagemaker_bidi_bridge.sessions import register_of
 from tests.bridge.peers import (
     DATA_PATH,
@@ -221,6 +223,18 @@ class TestDescriptors:
         lines = "".join(bridge.lines).splitlines()
         assert len(lines) < 50
         assert not [each for each in lines if "level=ERROR" in each]
+
+    async def test_what_cannot_be_accepted_is_said_once_and_other_failures_each_time(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        loop, log = asyncio.get_running_loop(), AcceptLog()
+        error = OSError(errno.EMFILE, "Too many open files")
+        for _ in range(128):
+            log(loop, {"message": "socket.accept() out of system resource", "exception": error})
+        for _ in range(2):
+            log(loop, {"message": "a task has failed"})
+        assert [each.split(" ")[0] for each in caplog.messages] == ["cannot", "a", "a"]
+        assert "Too many open files" in caplog.messages[0]
 
     def test_the_soft_limit_is_raised_to_the_hard_one(self) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
