@@ -77,6 +77,32 @@ def test_the_ca_lasts_years_and_a_certificate_of_it_a_year(tmp_path: Path) -> No
     assert leaf.not_valid_after_utc < datetime.now(UTC) + timedelta(days=398)
 
 
+def test_the_ca_is_for_this_machine_and_sagemakers_hosts_alone(tmp_path: Path) -> None:
+    identity = load_identity(tmp_path)
+    forged = identity._authority.issue_cert("s3.us-east-1.amazonaws.com")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    forged.configure_cert(context)
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
+        shown_by(identity, "s3.us-east-1.amazonaws.com", context)
+    for host in ("localhost", "127.0.0.1", "::1", "runtime.sagemaker.eu-central-1.amazonaws.com"):
+        shown_by(identity, host)
+
+
+def test_a_name_of_ones_own_has_a_ca_of_its_own_beside_the_other(tmp_path: Path) -> None:
+    identity = load_identity(tmp_path)
+    for name in ("emulator", "10.1.2.3"):
+        context = identity.server_context([name])
+        shown_by(identity, name, context)
+        shown_by(identity, "localhost", context)
+    assert mode(tmp_path / "ca-any-name-key.pem") == 0o600
+
+    both = identity.ca.read_bytes()
+    assert both.count(b"BEGIN CERTIFICATE") == 2
+    assert load_identity(tmp_path).ca.read_bytes() == both
+    shown_by(load_identity(tmp_path), "localhost")
+
+
 @pytest.mark.parametrize("left", [timedelta(days=-1), timedelta(days=29), timedelta(days=36_500)])
 def test_a_ca_that_is_over_or_lasts_for_a_century_is_made_anew(
     tmp_path: Path, left: timedelta, monkeypatch: pytest.MonkeyPatch, caplog: Any
@@ -91,12 +117,14 @@ def test_a_ca_that_is_over_or_lasts_for_a_century_is_made_anew(
     assert load_identity(tmp_path).ca.read_bytes() == after
 
 
-def shown_by(identity: Identity) -> str:
-    """The certificate that a server of this identity shows, PEM."""
-    server = identity.server_context()
+def shown_by(
+    identity: Identity, host: str = "localhost", context: ssl.SSLContext | None = None
+) -> str:
+    """The certificate that a server of this identity shows to a client that trusts it, PEM."""
+    server = context or identity.server_context()
     client = ssl.create_default_context(cafile=str(identity.ca))
     ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asks = client.wrap_bio(ours, theirs, server_hostname="localhost")
+    asks = client.wrap_bio(ours, theirs, server_hostname=host)
     answers = server.wrap_bio(theirs, ours, server_side=True)
     for _ in range(4):
         for side in (asks, answers):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import os
 import shlex
 import ssl
@@ -67,6 +68,7 @@ REGIONS = (
     "us-west-1",
     "us-west-2",
 )
+KEY, ANY_NAME_KEY = "ca-key.pem", "ca-any-name-key.pem"
 AUTHORITY_LIFE = datetime.timedelta(days=5 * 365)
 AUTHORITY_LEFT = datetime.timedelta(days=30)
 CERTIFICATE_LIFE = datetime.timedelta(days=397)
@@ -116,12 +118,20 @@ class Identity:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols([protocol])
-        authority = self._authority if trusted else trustme.CA()
+        names = tuple(names)
+        authority = self._authority if all(map(_fits, names)) else self._for_any_name()
+        authority = authority if trusted else trustme.CA()
         context.names = frozenset(_names(names))
         context.note_names()
         until = datetime.datetime.now(datetime.UTC) + CERTIFICATE_LIFE
         authority.issue_cert(*_names(names), not_after=until).configure_cert(context)
         return context
+
+    def _for_any_name(self) -> trustme.CA:
+        """A CA without limits, made the first time that a name of one's own is asked for."""
+        other = _authority(self.ca.parent / ANY_NAME_KEY, constrained=False)
+        _hand_out(self.ca, self.bundle, [self._authority, other])
+        return other
 
 
 def _names(extra: Iterable[str]) -> list[str]:
@@ -156,9 +166,24 @@ def load_identity(folder: Path | None = None) -> Identity:
 
 def _load_identity(folder: Path) -> Identity:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    secret = folder / "ca-key.pem"
+    authority = _authority(folder / KEY, constrained=True)
+    ca, bundle = folder / "ca.pem", folder / "ca-bundle.pem"
+    authorities = [authority]
+    if (folder / ANY_NAME_KEY).exists():
+        authorities.append(_authority(folder / ANY_NAME_KEY, constrained=False))
+    _hand_out(ca, bundle, authorities)
+    return Identity(ca, bundle, authority)
+
+
+def _hand_out(ca: Path, bundle: Path, authorities: Iterable[trustme.CA]) -> None:
+    pem = b"".join(each.cert_pem.bytes() for each in authorities)
+    _replace(ca, pem)
+    _replace(bundle, _system_roots() + b"\n" + pem)
+
+
+def _authority(secret: Path, *, constrained: bool) -> trustme.CA:
     if not secret.exists():
-        _make_authority(secret)
+        _make_authority(secret, constrained=constrained)
     try:
         pem = secret.read_bytes()
         certificate = x509.load_pem_x509_certificate(pem)
@@ -181,9 +206,9 @@ def _load_identity(folder: Path) -> Identity:
             certificate.not_valid_after_utc.date(),
         )
         secret.unlink(missing_ok=True)
-        return load_identity(folder)
+        return _authority(secret, constrained=constrained)
     certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
-    authority = trustme.CA.from_pem(
+    return trustme.CA.from_pem(
         certificate_pem,
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -191,14 +216,10 @@ def _load_identity(folder: Path) -> Identity:
             serialization.NoEncryption(),
         ),
     )
-    ca, bundle = folder / "ca.pem", folder / "ca-bundle.pem"
-    _replace(ca, certificate_pem)
-    _replace(bundle, _system_roots() + b"\n" + certificate_pem)
-    return Identity(ca, bundle, authority)
 
 
-def _make_authority(secret: Path) -> None:
-    pem = _new_authority()
+def _make_authority(secret: Path, *, constrained: bool) -> None:
+    pem = _new_authority(constrained)
     with tempfile.NamedTemporaryFile(dir=secret.parent, delete=False) as temporary:
         temporary.write(pem)  # mkstemp gives 0600
     try:
@@ -209,7 +230,26 @@ def _make_authority(secret: Path) -> None:
         os.unlink(temporary.name)
 
 
-def _new_authority() -> bytes:
+def _permitted() -> list[x509.GeneralName]:
+    """What a certificate of the CA may be for, and a lost key opens (RFC 5280 4.2.1.10)."""
+    names = [name for name in LOCAL_NAMES if name[0].isalpha()]
+    # "sagemaker.REGION.…" stands for all hosts below it.
+    names += [host.partition(".")[2] for r in REGIONS for host in sagemaker_hosts(r)[:1]]
+    networks = [ipaddress.ip_network(each) for each in ("127.0.0.0/8", "::1/128")]
+    return [*map(x509.DNSName, names), *map(x509.IPAddress, networks)]
+
+
+def _fits(name: str) -> bool:
+    """Whether a certificate for this name may come from the constrained CA."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        pass
+    permitted = [each.value for each in _permitted() if isinstance(each, x509.DNSName)]
+    return any(name == each or name.endswith(f".{each}") for each in permitted)
+
+
+def _new_authority(constrained: bool) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name(
         [
@@ -230,7 +270,7 @@ def _new_authority() -> bytes:
         ),
         False,
     )
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -245,8 +285,11 @@ def _new_authority() -> bytes:
             x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, **usage),
             critical=True,
         )
-        .sign(key, hashes.SHA256())
     )
+    if constrained:
+        limits = x509.NameConstraints(_permitted(), None)
+        builder = builder.add_extension(limits, critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
     return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
