@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from sagemaker_bidi_contract.checks import Check
+from sagemaker_bidi_contract.commands import commands_for
 from sagemaker_bidi_contract.exchange import ExchangeLog
+from sagemaker_bidi_contract.options import Options
 from sagemaker_bidi_contract.verdicts import (
     Finding,
     Outcome,
@@ -97,6 +99,7 @@ class Runner:
             outcome.defects,
             time.perf_counter() - started,
             exchange,
+            outcome.needs,
         )
         self._on_finding(finding)
         return finding
@@ -117,7 +120,7 @@ class Runner:
         for capability in (*check.requires, *check.basis):
             try:
                 if reason := await self._stage.missing(capability):
-                    return skipped(reason)
+                    return skipped(reason, capability)
             except Unmet as wrong:
                 return _disappointing(wrong)
         # What finds out about a capability is no part of the check's own exchange.
@@ -168,12 +171,23 @@ class Stopwatch:
         self._started = datetime.now(UTC)
         self._at = time.perf_counter()
 
-    def report(self, target: str, strict: bool, findings: Iterable[Finding]) -> Report:
-        """The report of the run that ends now."""
+    def report(
+        self, target: str, url: str, options: Options, findings: Iterable[Finding]
+    ) -> Report:
+        """The report of the run that ends now.
+
+        Args:
+            target: what was tested, in words.
+            url: the command line's.
+            options: the command line's.
+            findings: of the checks.
+        """
+        found = tuple(findings)
         return Report(
             target,
             self._started.isoformat(timespec="seconds"),
             time.perf_counter() - self._at,
-            strict,
-            tuple(findings),
+            options.strict,
+            found,
+            commands_for(url, options, {item.needs for item in found if item.needs}),
         )

@@ -29,6 +29,7 @@ class Outcome:
         expected: what it should have done; for FAILED and NON_STRICT.
         advice: what its developer can do about it.
         defects: numbers of the reference bridge's defects that look like this, see `defects`.
+        needs: for SKIPPED: what the stage would need, such as `pid`.
     """
 
     verdict: Verdict
@@ -36,6 +37,7 @@ class Outcome:
     expected: str = ""
     advice: str = ""
     defects: tuple[int, ...] = ()
+    needs: str = ""
 
 
 def ok(summary: str) -> Outcome:
@@ -60,9 +62,9 @@ def informational(summary: str) -> Outcome:
     return Outcome(Verdict.INFORMATIONAL, summary)
 
 
-def skipped(reason: str) -> Outcome:
+def skipped(reason: str, needs: str = "") -> Outcome:
     """The check could not be made; the reason says what it needs."""
-    return Outcome(Verdict.SKIPPED, reason)
+    return Outcome(Verdict.SKIPPED, reason, needs=needs)
 
 
 class Unmet(Exception):
@@ -103,6 +105,7 @@ class Finding:
     defects: tuple[int, ...] = ()
     seconds: float = 0.0
     exchange: tuple[Line, ...] = ()
+    needs: str = ""
 
     @property
     def sent(self) -> tuple[str, ...]:
@@ -125,6 +128,7 @@ class Report:
         seconds: how long the run took.
         strict: NON-STRICT counts as a failure.
         findings: one for each check that was selected.
+        commands: that would make what was not made; empty where no option would.
     """
 
     target: str
@@ -132,6 +136,23 @@ class Report:
     seconds: float
     strict: bool
     findings: tuple[Finding, ...]
+    commands: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """How it went, in one line; what was not made is said as well."""
+        if not self.ran:
+            return "No check was made"
+        unmade = f", {self.unmade} not made" if self.unmade else ""
+        checks = "check" if self.ran == 1 else "checks"
+        if failures := len(self.failures):
+            return f"{failures} of {self.ran} {checks} failed{unmade}"
+        return f"{self.ran} {checks} passed{unmade}"
+
+    @property
+    def unmade(self) -> int:
+        """How many checks were not made."""
+        return len(self.findings) - self.ran
 
     @property
     def counts(self) -> dict[Verdict, int]:

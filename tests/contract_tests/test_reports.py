@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +11,9 @@ import pytest
 from rich.console import Console
 from websockets.frames import Close, Frame, Opcode
 
+from sagemaker_bidi_contract.commands import FLAGS, commands_for
 from sagemaker_bidi_contract.exchange import Line, beginning, describe, milliseconds
+from sagemaker_bidi_contract.options import BackendAddress, Options
 from sagemaker_bidi_contract.report.files import write
 from sagemaker_bidi_contract.report.html import to_html
 from sagemaker_bidi_contract.report.json import to_json
@@ -61,6 +63,10 @@ REPORT = Report(
         finding(Verdict.SKIPPED, 5, summary="it needs --pid", exchange=()),
     ),
 )
+
+
+COMMAND = "bidi check ws://127.0.0.1:8080 --pid PID"
+GREEN = replace(REPORT, findings=(REPORT.findings[0], *REPORT.findings[2:]), commands=(COMMAND,))
 
 
 class TestVerdictOfARun:
@@ -130,6 +136,56 @@ class TestJunit:
         assert suite.attrib["failures"] == "2"
 
 
+class TestWhatWasNotMade:
+    """It is counted beside what passed, with the command that would make it."""
+
+    def test_json_and_junit_have_it(self) -> None:
+        document = json.loads(to_json(GREEN))
+        assert (document["headline"], document["not_made"], document["commands"]) == (
+            "3 checks passed, 1 not made",
+            1,
+            [COMMAND],
+        )
+        suite = ElementTree.fromstring(to_junit(GREEN))[0]
+        found = suite.findall("properties/*")
+        said = [(item.attrib["name"], item.attrib["value"]) for item in found]
+        assert said == [("headline", GREEN.headline), ("to make the rest", COMMAND)]
+
+    def test_the_page_has_it_under_its_headline(self) -> None:
+        text = to_html(GREEN)
+        assert '<a href="#not-made">1 of 4 checks were not made.</a> To make them:' in text
+        assert f"<pre>{COMMAND}</pre>" in text
+
+    @pytest.mark.parametrize(
+        ("options", "needs", "commands"),
+        [
+            (Options(), set(), ()),
+            (Options(), {"session", "echo"}, ()),
+            (Options(path="/x"), {"pid", "slow"}, ("--path /x --slow --pid PID",)),
+            (
+                Options(),
+                {"fake-backend", "vllm-realtime", "pid"},
+                ("--model-protocol vllm-realtime", "--fake-backend 8081 --pid PID"),
+            ),
+            (
+                Options(fake_backend=BackendAddress("127.0.0.1", 9)),
+                {"vllm-realtime"},
+                ("--model-protocol vllm-realtime",),
+            ),
+            (Options(message='{"a": 1}'), {"slow"}, ("--message '{\"a\": 1}' --slow",)),
+        ],
+    )
+    def test_the_command_is_the_runs_with_what_it_lacked(
+        self, options: Options, needs: set[str], commands: tuple[str, ...]
+    ) -> None:
+        assert commands_for("ws://box", options, needs) == tuple(
+            f"bidi check ws://box {command}" for command in commands
+        )
+
+    def test_every_option_has_its_flag(self) -> None:
+        assert set(FLAGS) == {field.name for field in fields(Options)}
+
+
 class Page(HTMLParser):
     """The elements of a page; complains about one that is not closed."""
 
@@ -164,7 +220,7 @@ class TestHtml:
     def test_what_the_target_sent_is_shown_and_not_obeyed(self) -> None:
         text = to_html(REPORT)
         assert "<script" not in text
-        assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in text
+        assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in text
 
     def test_failures_are_open_and_the_rest_is_folded(self) -> None:
         details = Page(to_html(REPORT)).of("details")
@@ -175,6 +231,13 @@ class TestHtml:
             "container.check-3": False,
             "container.check-4": False,
         }
+
+    def test_failures_come_first_with_a_jump_to_each_and_the_filter_on(self) -> None:
+        page = Page(to_html(REPORT))
+        assert [a["href"] for a in page.of("a")][:2] == ["#not-made", "#container.check-2"]
+        assert "checked" in page.of("input")[0]
+        assert page.of("details")[0]["id"] == "container.check-2"
+        assert "checked" not in Page(to_html(GREEN)).of("input")[0]
 
     def test_a_clause_is_shown_with_its_words_and_its_provenance(self) -> None:
         text = to_html(REPORT)
@@ -187,8 +250,9 @@ class TestHtml:
     @pytest.mark.parametrize(
         ("report", "headline"),
         [
-            (REPORT, "1 of 4 checks failed"),
-            (replace(REPORT, findings=REPORT.findings[:1]), "All 1 checks passed"),
+            (REPORT, "1 of 4 checks failed, 1 not made"),
+            (replace(REPORT, findings=REPORT.findings[:1]), "1 check passed"),
+            (GREEN, "3 checks passed, 1 not made"),
             (replace(REPORT, findings=()), "No check was made"),
         ],
     )

@@ -43,4 +43,4 @@ async def run_container_checks(
     watch = Stopwatch()
     async with ContainerStage(target, chosen) as stage:
         findings = await Runner(stage, chosen.timeout, on_finding).run(checks)
-    return watch.report(target.url, chosen.strict, findings)
+    return watch.report(target.url, target.url, chosen, findings)

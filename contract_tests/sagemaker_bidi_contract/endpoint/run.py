@@ -42,4 +42,4 @@ async def run_endpoint_checks(
     watch = Stopwatch()
     async with EndpointStage(target, options) as stage:
         findings = await Runner(stage, options.timeout, on_finding).run(checks)
-    return watch.report(f"{target.url} {options.endpoint_name}", options.strict, findings)
+    return watch.report(f"{target.url} {options.endpoint_name}", target.url, options, findings)

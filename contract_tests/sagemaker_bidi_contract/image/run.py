@@ -93,4 +93,4 @@ async def run_image_checks(
             async with ContainerStage(target, replace(chosen, pid=None)) as container:
                 findings += await Runner(container, chosen.timeout, on_finding).run(of_container)
         findings += await runner.run([check for check in own if check.ends_target])
-    return watch.report(run.image, chosen.strict, findings)
+    return watch.report(run.image, run.image, chosen, findings)

@@ -21,6 +21,9 @@ def to_json(report: Report) -> str:
         "seconds": round(report.seconds, 3),
         "strict": report.strict,
         "passed": report.passed,
+        "headline": report.headline,
+        "not_made": report.unmade,
+        "commands": list(report.commands),
         "counts": {str(verdict): count for verdict, count in report.counts.items()},
         "defects": [
             {"number": number, "title": DEFECTS[number].title, "advice": DEFECTS[number].advice}

@@ -26,6 +26,13 @@ def to_junit(report: Report) -> str:
         errors="0",
         skipped=str(skipped),
     )
+    about = Tree.SubElement(suite, "properties")
+    said = [
+        ("headline", report.headline),
+        *(("to make the rest", each) for each in report.commands),
+    ]
+    for name, value in said:
+        Tree.SubElement(about, "property", name=name, value=_text(value))
     for finding in report.findings:
         suite.append(_case(report, finding))
     suites = Tree.Element("testsuites")

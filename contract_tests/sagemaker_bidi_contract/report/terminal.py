@@ -58,6 +58,13 @@ def show_report(console: Console, report: Report) -> None:
     console.print(f"\n{escape(report.target)}: {counted or 'no check'} in {report.seconds:.1f} s")
     if not report.ran:
         console.print("[bold red]No check was made, so nothing was shown.[/]")
+    else:
+        style = STYLES[Verdict.OK if report.passed else Verdict.FAILED]
+        console.print(f"[{style}]{report.headline}[/]", highlight=False)
+    if report.commands:
+        console.print("To make what was not made:")
+        for command in report.commands:
+            console.print(f"  {escape(command)}", highlight=False, soft_wrap=True)
 
 
 def _show_failure(console: Console, finding: Finding) -> None:
