@@ -39,6 +39,8 @@ async def api(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(
             base_url=control.url,
             trust_env=False,
+            # Two seconds of CPU time may be many more on a busy machine.
+            timeout=60,
             headers={"authorization": f"Bearer {control.token_file.read_text()}"},
         ) as client,
     ):
