@@ -59,6 +59,12 @@ class Http2Connection:
         self.over = ""
         self.streams: dict[int, Http2Stream] = {}
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        # h2 takes GOAWAY for the end of the connection; its open streams go on (RFC 9113 6.8).
+        is_open = h2.connection.ConnectionState.CLIENT_OPEN
+        self.h2.state_machine._transitions = {
+            **self.h2.state_machine._transitions,
+            (is_open, h2.connection.ConnectionInputs.RECV_GOAWAY): (None, is_open),
+        }
         self._awaiting = awaiting
         self._changed = asyncio.Event()
         self._acked_pings = 0
