@@ -11,27 +11,51 @@ ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 ARG VLLM_IMAGE=public.ecr.aws/deep-learning-containers/vllm:0.17.1-gpu-py312-cu129-ubuntu22.04-sagemaker-v1.0-soci
 
 
-# The bridge in a folder of its own: vLLM's image has its own releases of the same packages, and
-# neither side may see the other's.
+# What every image says of itself; `--build-arg REVISION=$(git rev-parse HEAD)` adds the commit.
+ARG VERSION=0.1.0
+ARG REVISION=
+
+# The bridge's packages in a folder of their own: vLLM's image has its own releases of the same
+# packages, and neither side may see the other's. Nothing in a layer tells when it was built: no
+# times in compiled files, and those of all files are set. The code has a layer of its own, so that
+# a change of a line moves no dependency.
 FROM ${PYTHON_IMAGE} AS bridge-packages
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
+ARG SOURCE_DATE_EPOCH=0
 WORKDIR /build
 COPY images/wheels wheels
 COPY constraints.txt images/dependencies.py ./
 COPY bridge/pyproject.toml bridge.toml
 RUN python3 dependencies.py bridge.toml > requirements.txt && \
-    python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore \
-    --target /opt/bridge --constraint constraints.txt --requirement requirements.txt
+    python3 -m pip install --quiet --no-cache-dir --no-compile --root-user-action=ignore \
+    --target /opt/bridge --constraint constraints.txt --requirement requirements.txt && \
+    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/bridge && \
+    find /opt/bridge -exec touch --no-dereference --date=@${SOURCE_DATE_EPOCH} {} +
+
+
+FROM ${PYTHON_IMAGE} AS bridge-code
+ARG SOURCE_DATE_EPOCH=0
 COPY images/launch /opt/bridge
 COPY bridge/sagemaker_bidi_bridge /opt/bridge/sagemaker_bidi_bridge
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/bridge && \
+    find /opt/bridge -exec touch --no-dereference --date=@${SOURCE_DATE_EPOCH} {} +
 
 
 FROM ${PYTHON_IMAGE} AS bridge
-LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
+ARG VERSION
+ARG REVISION
+LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true \
+    org.opencontainers.image.title="sagemaker-bidi bridge" \
+    org.opencontainers.image.description="SageMaker's bidirectional stream on 8080 to vLLM's /v1/realtime" \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.source=https://github.com/sagemaker-bidi/sagemaker-bidi \
+    org.opencontainers.image.version=${VERSION} \
+    org.opencontainers.image.revision=${REVISION}
 COPY --from=bridge-packages /opt/bridge /opt/bridge
+COPY --from=bridge-code /opt/bridge /opt/bridge
 WORKDIR /opt/bridge
-ENV PYTHONUNBUFFERED=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python3", "/opt/bridge/ask_ping.py"]
 # The first process hears no signal without a handler, and Python takes its time to get to that: one
@@ -44,6 +68,7 @@ CMD ["serve"]
 FROM ${PYTHON_IMAGE} AS emulator-packages
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
+ARG SOURCE_DATE_EPOCH=0
 RUN python3 -m venv --without-pip /opt/bidi
 WORKDIR /build
 COPY images/wheels wheels
@@ -51,24 +76,44 @@ COPY constraints.txt pyproject.toml images/dependencies.py ./
 COPY client/pyproject.toml client.toml
 COPY bridge/pyproject.toml bridge.toml
 RUN python3 dependencies.py pyproject.toml client.toml bridge.toml > requirements.txt && \
-    python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir \
-    --constraint constraints.txt --requirement requirements.txt
+    python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir --no-compile \
+    --constraint constraints.txt --requirement requirements.txt && \
+    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/bidi/lib && \
+    find /opt/bidi -exec touch --no-dereference --date=@${SOURCE_DATE_EPOCH} {} +
+
+
+FROM emulator-packages AS emulator-code
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
+ARG SOURCE_DATE_EPOCH=0
 COPY LICENSE README.md ./
 COPY bridge bridge
 COPY client client
 COPY contract_tests contract_tests
 COPY emulator emulator
 COPY fixtures fixtures
-RUN python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir --no-deps ./client ./bridge .
+COPY images/listens.py /code/listens.py
+RUN python3 -m pip --python /opt/bidi/bin/python install --quiet --no-cache-dir --no-deps \
+    --no-compile --prefix /code ./client ./bridge . && \
+    python3 -m compileall -q --invalidation-mode unchecked-hash /code && \
+    find /code -exec touch --no-dereference --date=@${SOURCE_DATE_EPOCH} {} +
 
 
 FROM ${PYTHON_IMAGE} AS emulator
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="sagemaker-bidi emulator" \
+    org.opencontainers.image.description="Amazon SageMaker AI's bidirectional streaming on your own machine" \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.source=https://github.com/sagemaker-bidi/sagemaker-bidi \
+    org.opencontainers.image.version=${VERSION} \
+    org.opencontainers.image.revision=${REVISION}
 COPY --from=emulator-packages /opt/bidi /opt/bidi
+COPY --from=emulator-code /code /opt/bidi
 # The local CA is in this folder: share it with the clients, which have to trust it.
-ENV PATH=/opt/bidi/bin:${PATH} PYTHONUNBUFFERED=1 BIDI_STATE_DIR=/var/lib/bidi
+ENV PATH=/opt/bidi/bin:${PATH} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 BIDI_STATE_DIR=/var/lib/bidi
 EXPOSE 8443
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 8443), 2)"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["python", "/opt/bidi/listens.py"]
 ENTRYPOINT ["bidi"]
 CMD ["serve", "--host", "0.0.0.0"]
 
@@ -76,10 +121,17 @@ CMD ["serve", "--host", "0.0.0.0"]
 # Last, so that it is what `docker build .` makes, and so that a builder which makes every stage on
 # the way pulls vLLM's image for this one only.
 FROM ${VLLM_IMAGE} AS voxtral
-# SageMaker opens no WebSocket to an image without this label.
-LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true
+ARG VERSION
+ARG REVISION
+# SageMaker opens no WebSocket to an image without the first of these.
+LABEL com.amazonaws.sagemaker.capabilities.bidirectional-streaming=true \
+    org.opencontainers.image.title="sagemaker-bidi voxtral" \
+    org.opencontainers.image.description="vLLM's realtime API behind SageMaker's bidirectional stream" \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.source=https://github.com/sagemaker-bidi/sagemaker-bidi \
+    org.opencontainers.image.version=${VERSION} \
+    org.opencontainers.image.revision=${REVISION}
 USER root
-COPY --from=bridge-packages /opt/bridge /opt/bridge
 # What vLLM decodes audio with; AWS's image has none of it, and vLLM ends at its start without.
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
@@ -89,6 +141,8 @@ RUN python3 -m pip install --quiet --no-cache-dir --root-user-action=ignore \
         --requirement /build/vllm-audio.txt && \
     python3 -c "import librosa, mistral_common.audio, soundfile, soxr" && \
     rm -rf /build
+COPY --from=bridge-packages /opt/bridge /opt/bridge
+COPY --from=bridge-code /opt/bridge /opt/bridge
 # A base image with another Python, or an old coreutils, fails here, not on SageMaker.
 RUN PYTHONPATH=/opt/bridge env --block-signal=TERM,INT python3 -c "import sagemaker_bidi_bridge.app"
 # 45,000 tokens are an hour of speech. Mistral's advice for this model: piecewise CUDA graphs. More

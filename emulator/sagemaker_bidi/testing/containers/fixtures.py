@@ -6,13 +6,28 @@ images they are made from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 from testcontainers.core.network import Network
 
 from sagemaker_bidi.testing.containers.model import StandInContainer, VoxtralContainer
+from sagemaker_bidi.testing.containers.reach import StartedByUs, tail_of
 from sagemaker_bidi.testing.containers.service import SageMakerBidiContainer
+
+LOG_LINES = 50
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
+    """Show the end of each container's log below a test that fails with it."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, StartedByUs) and value._container is not None:
+                report.sections.append((f"log of {name}", tail_of(value._container, LOG_LINES)))
+    return report
 
 
 @pytest.fixture(scope="session")

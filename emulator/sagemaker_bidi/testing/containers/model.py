@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from docker.types import DeviceRequest  # type: ignore[import-untyped]
-from testcontainers.core.container import DockerContainer
 from websockets.asyncio.client import connect
 
-from sagemaker_bidi.testing.containers.reach import Healthy, add_options, mapped, neighbour
+from sagemaker_bidi.testing.containers.reach import (
+    Healthy,
+    StartedByUs,
+    add_options,
+    mapped,
+    neighbour,
+)
 
 SAGEMAKER_PORT = 8080
 VLLM_PORT = 8081
@@ -19,7 +24,7 @@ MODEL_FOLDER = "/opt/ml/model"
 STARTUP_SECONDS = 480  # K4
 
 
-class StandInContainer(DockerContainer):
+class StandInContainer(StartedByUs):
     """vLLM's realtime server without its model, on 8081.
 
     Args:
@@ -67,7 +72,7 @@ class StandInContainer(DockerContainer):
         self.with_command(self._arguments)
 
 
-class VoxtralContainer(DockerContainer):
+class VoxtralContainer(StartedByUs):
     """The container that SageMaker runs: vLLM and the bridge, or the bridge alone.
 
     It is started as SageMaker does (K4): with `serve`, port 8080, the model at `/opt/ml/model`,

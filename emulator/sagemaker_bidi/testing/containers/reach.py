@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Self
 
-from testcontainers.core.config import ConnectionMode
+from docker.errors import APIError, ImageNotFound  # type: ignore[import-untyped]
+from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
-from testcontainers.core.waiting_utils import WaitStrategyTarget
+from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
+
+from sagemaker_bidi.shown import plain
 
 OWN_ADDRESS = "own-address"
 
@@ -44,6 +48,104 @@ def neighbour(container: DockerContainer, port: int) -> str:
     return f"{aliases[0]}:{port}"
 
 
+class ImageMissing(RuntimeError):
+    """An image that is wanted is not here, and cannot be pulled; says what to do."""
+
+
+class StartedByUs(DockerContainer):
+    """A container whose image may have to be built first."""
+
+    def start(self) -> Self:
+        """Start it.
+
+        Raises:
+            ImageMissing: the image is not here, or that of testcontainers' own reaper is not.
+        """
+        try:
+            return super().start()
+        except ImageNotFound as error:
+            raise ImageMissing(_how_to_get(self.image, str(error))) from error
+        except APIError as error:
+            # A registry that cannot be reached, or one that does not know the image.
+            if not any(word in str(error) for word in ("pull", "registry", "lookup")):
+                raise
+            raise ImageMissing(_how_to_get(self.image, str(error))) from error
+
+
+def _how_to_get(image: str, said: str) -> str:
+    reaper = testcontainers_config.ryuk_image
+    if reaper.partition(":")[0] in said:
+        return (
+            f"testcontainers removes what a test leaves behind with the image {reaper}, which is "
+            "not here and cannot be pulled: set TESTCONTAINERS_RYUK_DISABLED=true to go without "
+            f"it, or pull it where there is a network ({said})"
+        )
+    target = image.rpartition("/")[2].partition(":")[0]
+    how = f"build it, or `docker pull {image}` where there is a network"
+    if target in ("emulator", "bridge", "voxtral"):
+        command = f"docker build --target {target} --tag {image} ."
+        how = f"build it in a checkout of sagemaker-bidi: `{command}`"
+    return f"there is no image {image} here: {how} ({said})"
+
+
+class Says(WaitStrategy):
+    """Waits until the log says something, and not for a container that has ended.
+
+    Args:
+        text: what the log has to hold.
+        seconds: how long it may take.
+    """
+
+    def __init__(self, text: str, seconds: int) -> None:
+        super().__init__()
+        self._text = text
+        self.with_startup_timeout(seconds).with_poll_interval(0.2)
+
+    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+        """Wait.
+
+        Raises:
+            TimeoutError: it took longer; has the tail of the log.
+            ContainerEnded: it ended first; has the tail of its log.
+        """
+        wrapped = container.get_wrapped_container()
+        until = time.monotonic() + self._startup_timeout
+        while self._text not in wrapped.logs().decode(errors="replace"):
+            check_running(wrapped, f"its log said {self._text!r}")
+            if time.monotonic() > until:
+                raise TimeoutError(
+                    f"the container's log has not said {self._text!r} within "
+                    f"{self._startup_timeout:g} s; its end:\n{tail_of(wrapped)}"
+                )
+            time.sleep(self._poll_interval)
+
+
+def tail_of(wrapped: Any, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a container's log, fit to be shown."""
+    said = wrapped.logs(tail=lines).decode(errors="replace")
+    return "\n".join(plain(line) for line in said.splitlines())
+
+
+def check_running(wrapped: Any, awaited: str) -> None:
+    """Check that a container has not ended.
+
+    Args:
+        wrapped: Docker's own object for it.
+        awaited: what it is waited for, in the past tense.
+
+    Raises:
+        ContainerEnded: it has.
+    """
+    wrapped.reload()
+    if wrapped.status in ("exited", "dead"):
+        state = wrapped.attrs["State"]
+        memory = ": out of memory (OOMKilled)" if state.get("OOMKilled") else ""
+        raise ContainerEnded(
+            f"the container ended with {state['ExitCode']}{memory} before {awaited}; the end of "
+            f"its log:\n{tail_of(wrapped)}"
+        )
+
+
 class Healthy(HttpWaitStrategy):
     """Waits until a page answers 200, and not for a container that has ended.
 
@@ -68,15 +170,7 @@ class Healthy(HttpWaitStrategy):
         super().wait_until_ready(container)
 
     def _try_http_request(self, url: str, headers: dict[str, str], ssl_context: Any) -> bool:
-        wrapped = self._target.get_wrapped_container()
-        wrapped.reload()
-        if wrapped.status in ("exited", "dead"):
-            code = wrapped.attrs["State"]["ExitCode"]
-            tail = wrapped.logs(tail=_TAIL_LINES).decode(errors="replace")
-            raise ContainerEnded(
-                f"the container ended with {code} before {url} answered 200; the end of its log:\n"
-                f"{tail}"
-            )
+        check_running(self._target.get_wrapped_container(), f"{url} answered 200")
         return super()._try_http_request(url, headers, ssl_context)
 
 

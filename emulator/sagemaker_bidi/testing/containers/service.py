@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import tarfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
-
 from sagemaker_bidi.config import TEST_KEY, merged
 from sagemaker_bidi.environment import Environment, client_environment
 from sagemaker_bidi.extras import needs
 from sagemaker_bidi.testing.containers.model import VoxtralContainer
-from sagemaker_bidi.testing.containers.reach import OWN_ADDRESS, add_options, host_names, mapped
+from sagemaker_bidi.testing.containers.reach import (
+    OWN_ADDRESS,
+    Says,
+    StartedByUs,
+    add_options,
+    host_names,
+    mapped,
+)
 
 PORT = 8443
 DEFAULT_REGION = "us-east-1"
@@ -33,7 +36,7 @@ _SESSIONS = (
 )
 
 
-class SageMakerBidiContainer(DockerContainer):
+class SageMakerBidiContainer(StartedByUs):
     """SageMaker's bidirectional streaming in a container, ready when its port is.
 
         with SageMakerBidiContainer().with_endpoint("voxtral", voxtral) as sagemaker:
@@ -51,11 +54,7 @@ class SageMakerBidiContainer(DockerContainer):
         self._region = DEFAULT_REGION
         self._host_regions: list[str | None] = []
         self.with_exposed_ports(PORT)
-        self.waiting_for(
-            LogMessageWaitStrategy(re.compile("listening on https"))
-            .with_startup_timeout(60)
-            .with_poll_interval(0.2)
-        )
+        self.waiting_for(Says("listening on https", 60))
 
     def with_endpoint(self, name: str, container: VoxtralContainer | str) -> Self:
         """Add an endpoint.
