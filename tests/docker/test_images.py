@@ -137,5 +137,5 @@ def test_a_container_in_which_nothing_listens_is_not_healthy(
     run: Run, bidi_images: Mapping[str, str]
 ) -> None:
     name = run("--entrypoint", "sleep", bidi_images["emulator"], "600")
-    with pytest.raises(AssertionError, match="listens.py"):
+    with pytest.raises(AssertionError, match=r"listens\.py"):
         docker("exec", name, "python", "/opt/bidi/listens.py")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any, Self
+from urllib.parse import unquote
 
 from docker.errors import APIError, ImageNotFound  # type: ignore[import-untyped]
 from testcontainers.core.config import ConnectionMode, testcontainers_config
@@ -74,7 +75,8 @@ class StartedByUs(DockerContainer):
 
 def _how_to_get(image: str, said: str) -> str:
     reaper = testcontainers_config.ryuk_image
-    if reaper.partition(":")[0] in said:
+    # The address that failed has it in its query.
+    if reaper.partition(":")[0] in unquote(said):
         return (
             f"testcontainers removes what a test leaves behind with the image {reaper}, which is "
             "not here and cannot be pulled: set TESTCONTAINERS_RYUK_DISABLED=true to go without "
