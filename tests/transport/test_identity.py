@@ -7,6 +7,7 @@ import re
 import ssl
 import stat
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -213,3 +214,12 @@ def test_the_state_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "/home/somebody")
     assert state_folder() == Path("/home/somebody/.local/state/sagemaker-bidi")
+
+
+def test_the_state_folder_is_all_that_has_to_be_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    identity = load_identity(tmp_path / "state")
+    assert identity.server_context([], protocol="h2").cert_store_stats()
+    assert not list((tmp_path / "state").glob("tmp*"))

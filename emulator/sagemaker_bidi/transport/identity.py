@@ -124,7 +124,10 @@ class Identity:
         context.names = frozenset(_names(names))
         context.note_names()
         until = datetime.datetime.now(datetime.UTC) + CERTIFICATE_LIFE
-        authority.issue_cert(*_names(names), not_after=until).configure_cert(context)
+        issued = authority.issue_cert(*_names(names), not_after=until)
+        # OpenSSL reads files alone. The state folder may be all that can be written.
+        with issued.private_key_and_cert_chain_pem.tempfile(dir=str(self.ca.parent)) as path:
+            context.load_cert_chain(path)
         return context
 
     def _for_any_name(self) -> trustme.CA:
