@@ -105,6 +105,12 @@ class FakeDocker:
         """It is so no more."""
         (self.home / name).unlink(missing_ok=True)
 
+    def end(self) -> None:
+        """Let what hangs go on, and end what runs: nothing outlives the test."""
+        self.has("no-daemon")
+        for hanging in self.home.glob("*-hangs"):
+            hanging.unlink()
+
     @property
     def calls(self) -> list[str]:
         """The command lines so far, without the program."""
