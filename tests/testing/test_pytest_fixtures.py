@@ -25,7 +25,7 @@ import json
 
 import pytest
 from sagemaker_bidi import Emulator
-from sagemaker_bidi.faults.plan import Delivery, Rule, When
+from sagemaker_bidi.faults.plan import Plan, Rule, When
 from tests.transport.lean_client import LeanClient, Lost
 
 
@@ -103,7 +103,7 @@ async def test_the_block(emulator):
     assert (first.closed_by, second.closed_by) == ("container", "client")
 
 async def test_the_plan(emulator):
-    emulator.faults.add(Delivery("loss", (Rule(Drop(), When("to-client", times=1)),)))
+    emulator.faults.add(Plan("loss", (Rule(Drop(), When("to-client", times=1)),)))
     async with LeanClient(emulator.url, emulator.ca) as client:
         stream = await (await client.open()).opened()
         await stream.send(b"a")
@@ -162,7 +162,7 @@ class Broken:
         raise RuntimeError("a bug inside")
 
 async def broken_session(emulator):
-    emulator.faults.add(Delivery("broken", (Rule(Broken(), When("opened")),)))
+    emulator.faults.add(Plan("broken", (Rule(Broken(), When("opened")),)))
     await exchange(emulator)
 
 async def test_it_is_raised(emulator):
