@@ -87,7 +87,7 @@ async def test_a_container_that_ends_at_once_fails_the_check_without_eight_minut
     findings = found(await run_image_checks(run, Options(checks=("image",))))
     starts = findings["image.starts"]
     assert starts.verdict is Verdict.FAILED
-    assert "the container ended with 2 before GET http://127.0.0.1:" in starts.summary
+    assert "the container ended with 2, start 1, before GET http://127.0.0.1:" in starts.summary
     assert any("/opt/ml/model holds no model" in line.text for line in starts.exchange)
     assert findings["image.sigterm"].verdict is Verdict.SKIPPED
 
