@@ -30,6 +30,8 @@ for module, names in {
     for name in names.split():
         if hasattr(module, name):
             delattr(module, name)
+# Python 3.13's own counts processors by what is gone now, and other systems' does not.
+os.process_cpu_count = os.cpu_count
 import ctypes
 ctypes.CDLL = None
 """

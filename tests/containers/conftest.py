@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.driven import DrivenClock
-from tests.transport.world import names_of_other_tasks, open_sockets
+from tests.transport.world import check_nothing_left, open_sockets
 
 
 @pytest.fixture(autouse=True)
@@ -16,11 +15,7 @@ async def nothing_left() -> AsyncIterator[None]:
     """Fail a test that leaves a task or a socket behind."""
     sockets = open_sockets()
     yield
-    # A transport closes its socket in the loop's next round.
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert names_of_other_tasks() == []
-    assert open_sockets() - sockets == set()
+    await check_nothing_left(sockets)
 
 
 @pytest.fixture

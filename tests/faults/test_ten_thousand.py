@@ -22,6 +22,8 @@ from tests.faults.dice import draw_plan, not_drawn
 from tests.transport.lean_client import LIMIT_SECONDS, LeanClient, Lost
 from tests.transport.world import names_of_other_tasks, open_sockets
 
+# A shared machine is not SageMaker's: more time to accept than O3 gives.
+ACCEPT_SECONDS = 10.0
 SEED = 20_251_130
 SESSIONS = 10_000
 BATCH = 100
@@ -150,19 +152,21 @@ def messages(body: bytes) -> int:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 async def test_ten_thousand_sessions_under_random_plans_leave_nothing_behind(
     errors: list[str],
 ) -> None:
     dice, books, sockets = random.Random(SEED), Books(), open_sockets()
     async with EchoContainer(port=0) as container:
-        config = Config(port=0, health="off", contract={"accept_seconds": LIMIT_SECONDS})
+        config = Config(port=0, health="off", contract={"accept_seconds": ACCEPT_SECONDS})
         async with Emulator({"echo": container.url}, config=config, taps=[books]) as emulator:
             before = asyncio.all_tasks()
             # Two at a time: while one waits for what its plan holds, the other has work.
             seeds = iter([dice.random() for _ in range(SESSIONS // BATCH)])
             await asyncio.gather(*(run_batches(emulator, seeds) for _ in range(2)))
             others = {task for task in asyncio.all_tasks() if task not in before}
-            await asyncio.wait(others, timeout=LIMIT_SECONDS)
+            if others:
+                await asyncio.wait(others, timeout=LIMIT_SECONDS)
 
             assert emulator._connections == set()
             assert emulator._invocations.open_sessions == 0

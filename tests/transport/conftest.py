@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.transport.world import names_of_other_tasks, open_sockets
+from tests.transport.world import check_nothing_left, open_sockets
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +18,4 @@ async def nothing_left(request: pytest.FixtureRequest) -> AsyncIterator[None]:
         return
     sockets = open_sockets()
     yield
-    # A transport closes its socket in the loop's next round.
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert names_of_other_tasks() == []
-    assert open_sockets() - sockets == set()
+    await check_nothing_left(sockets)

@@ -124,7 +124,7 @@ async def world(
                 {"echo": container.url},
                 config=Config(
                     port=0,
-                    contract={"accept_seconds": LIMIT_SECONDS, **(contract or {})},
+                    contract={"accept_seconds": 10.0, **(contract or {})},
                     **{"health": "off", **config},
                 ),
                 clock=clock,
@@ -151,3 +151,14 @@ def open_sockets() -> set[str]:
 def names_of_other_tasks() -> list[str]:
     """The tasks that run beside the current one."""
     return [task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}]
+
+
+async def check_nothing_left(sockets: set[str]) -> None:
+    """Check that no other task runs, and that no socket is open but `sockets`."""
+    # A transport closes its socket in one of the loop's next rounds; a leak stays.
+    for _ in range(500):
+        if not names_of_other_tasks() and not open_sockets() - sockets:
+            break
+        await asyncio.sleep(0.01)
+    assert names_of_other_tasks() == []
+    assert open_sockets() - sockets == set()

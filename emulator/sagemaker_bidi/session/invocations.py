@@ -274,6 +274,9 @@ class Invocations:
             self._live.discard(live)
             closed_at = self._clock.now()
             record.close(closed_at)
-            log_end(record)
-            for tap in self._taps:
-                tap.ended(invoked.id, record.ending, closed_at)
+            try:
+                log_end(record)
+                for tap in self._taps:
+                    tap.ended(invoked.id, record.ending, closed_at)
+            finally:
+                record.wake()

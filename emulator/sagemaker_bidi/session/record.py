@@ -86,6 +86,9 @@ class SessionRecord:
             self.frames_sent,
             self.unanswered_pings,
         )
+
+    def wake(self) -> None:
+        """All that tells of the end has been told: who waits for it goes on."""
         self._over.set_result(None)
 
     async def wait_closed(self) -> None:
