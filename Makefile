@@ -19,7 +19,7 @@ test: setup
 
 # What needs no other environment: the quick round while working.
 unit: setup
-	$(BIN)/pytest -m "not sdk and not node and not vllm and not docker and not gpu" -q
+	$(BIN)/pytest -m "not sdk and not node and not vllm and not docker and not gpu and not soak" -q
 
 lint: setup
 	$(BIN)/ruff check .
