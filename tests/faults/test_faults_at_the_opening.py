@@ -17,8 +17,10 @@ from sagemaker_bidi.faults.kinds.reset_stream import ResetStream
 from sagemaker_bidi.faults.kinds.silence import Silence
 from sagemaker_bidi.faults.kinds.slow_accept import SlowAccept
 from sagemaker_bidi.faults.kinds.tcp_reset import TcpReset
+from sagemaker_bidi_fixtures.containers.echo import echo
 from tests.faults.faulted import faulted
 from tests.faults.stage import rule
+from tests.transport.world import world
 
 
 async def test_an_invocation_is_refused_and_the_next_one_is_taken() -> None:
@@ -74,6 +76,20 @@ async def test_headers_never_come_until_the_removal() -> None:
         w.emulator.faults.remove("plan")
         await stream.opened()
         await w.exchange(stream)
+
+
+@pytest.mark.clause("O10")
+async def test_without_its_sidecar_an_endpoint_takes_the_call_and_opens_no_websocket() -> None:
+    async with world(echo) as w, w.emulator.scenario("sidecar-missing"):
+        stream = await w.client.open()
+        async with asyncio.timeout(20):
+            while not w.emulator._faults._watched:
+                await w.client.ping()
+        assert (stream.headers, stream.over) == ({}, False)
+        assert w.container.requests == ()
+
+        w.emulator.faults.remove("sidecar-missing")
+        await w.exchange(await stream.opened())
 
 
 async def test_a_client_that_waits_no_longer_for_its_headers_leaves_nothing() -> None:
